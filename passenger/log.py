@@ -1,0 +1,105 @@
+"""Log lines: one event, one line, text or JSON, written straight to a descriptor.
+
+Rules.
+1. Control bytes in messages and fields are escaped: one event can never look like two (fault matrix F22).
+2. A log reader that went away or a full disk never ends or blocks the caller for good: write errors are counted.
+3. No secret is passed in here; callers log names, ids and sizes.
+
+The standard `logging` package is not used: the watchdog must stay small, and there is no per-module tree to configure.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Final, Literal
+
+LEVELS: Final = {"error": 0, "warn": 1, "info": 2, "debug": 3}
+Level = Literal["error", "warn", "info", "debug"]
+
+_ESCAPES: Final = {i: f"\\x{i:02x}" for i in (*range(0x20), 0x7F, *range(0x80, 0xA0))} | {
+    0x09: "\\t",
+    0x0A: "\\n",
+    0x0D: "\\r",
+    0x2028: "\\u2028",
+    0x2029: "\\u2029",
+} | {c: f"\\u{c:04x}" for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+
+
+def printable(text: str) -> str:
+    """Text with every control and direction-changing character made visible."""
+    return text.translate(_ESCAPES)
+
+
+class Log:
+    """Writes events of one component to one descriptor."""
+
+    def __init__(
+        self, *, component: str, instance: str = "", fd: int = 2, level: str = "info", form: str = "text"
+    ) -> None:
+        self.component = component
+        self.instance = instance
+        self.lost = 0
+        self._fd = fd
+        self._form = form
+        self._threshold = LEVELS[level]
+
+    def child(self, component: str) -> Log:
+        """The same sink under another component name."""
+        levels = {number: name for name, number in LEVELS.items()}
+        return Log(
+            component=component, instance=self.instance, fd=self._fd, level=levels[self._threshold], form=self._form
+        )
+
+    def set_level(self, level: str) -> None:
+        self._threshold = LEVELS[level]
+
+    def wants(self, level: Level) -> bool:
+        return LEVELS[level] <= self._threshold
+
+    def error(self, message: str, **fields: object) -> None:
+        self.write("error", message, fields)
+
+    def warn(self, message: str, **fields: object) -> None:
+        self.write("warn", message, fields)
+
+    def info(self, message: str, **fields: object) -> None:
+        self.write("info", message, fields)
+
+    def debug(self, message: str, **fields: object) -> None:
+        self.write("debug", message, fields)
+
+    def write(self, level: Level, message: str, fields: dict[str, object]) -> None:
+        if LEVELS[level] > self._threshold:
+            return
+        line = self._json(level, message, fields) if self._form == "json" else self._text(level, message, fields)
+        self.raw(line.encode("utf-8", "backslashreplace") + b"\n")
+
+    def raw(self, data: bytes) -> None:
+        """Write whole lines as they are; what cannot be written is counted in `lost`."""
+        try:
+            os.write(self._fd, data)
+        except OSError:
+            self.lost += 1
+
+    def _json(self, level: str, message: str, fields: dict[str, object]) -> str:
+        record: dict[str, object] = {"time": _timestamp(), "level": level, "component": self.component}
+        if self.instance:
+            record["instance"] = self.instance
+        record["message"] = message
+        record.update(fields)
+        return json.dumps(record, default=str)
+
+    def _text(self, level: str, message: str, fields: dict[str, object]) -> str:
+        pairs = "".join(f" {name}={printable(_quoted(str(value)))}" for name, value in fields.items())
+        return f"{_timestamp()} {level:<5} {self.component}: {printable(message)}{pairs}"
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False) if not value or " " in value or '"' in value else value
+
+
+def _timestamp() -> str:
+    now = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
