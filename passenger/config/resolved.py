@@ -1,0 +1,60 @@
+"""A resolved configuration as JSON, and back: how it travels from the one process that reads files to the others.
+
+Rules.
+1. `encode(..., secrets=False)` replaces every secret by null: that form may be written to disk and shown.
+2. `decode(encode(x))` equals `x`; a property test holds it to that.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from types import MappingProxyType
+from typing import Any, TypeVar, cast
+
+from passenger.config.model import EnvValue
+
+T = TypeVar("T")
+
+
+def encode(value: Any, *, secrets: bool) -> Any:
+    """Frozen model value -> plain JSON value."""
+    if isinstance(value, EnvValue):
+        return {"value": None if value.secret and not secrets else value.value, "secret": value.secret}
+    if is_dataclass(value):
+        return {f.name: encode(getattr(value, f.name), secrets=secrets) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: encode(item, secrets=secrets) for name, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [encode(item, secrets=secrets) for item in value]
+    return value
+
+
+def decode(kind: type[T], data: Any) -> T:
+    """Plain JSON value -> frozen model value of the given type. Raises KeyError or TypeError on foreign data."""
+    return cast("T", _decode(kind, data))
+
+
+def _decode(kind: Any, data: Any) -> Any:
+    origin = typing.get_origin(kind)
+    if origin is types.UnionType or origin is typing.Union:
+        if data is None:
+            return None
+        (inner,) = [a for a in typing.get_args(kind) if a is not type(None)]
+        return _decode(inner, data)
+    if origin is tuple:
+        inner = typing.get_args(kind)[0]
+        return tuple(_decode(inner, item) for item in data)
+    if origin is not None and issubclass(origin, Mapping):
+        inner = typing.get_args(kind)[1]
+        return MappingProxyType({name: _decode(inner, item) for name, item in data.items()})
+    if kind is EnvValue:
+        return EnvValue(value="" if data["value"] is None else data["value"], secret=data["secret"])
+    if isinstance(kind, type) and is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        return kind(**{f.name: _decode(hints[f.name], data[f.name]) for f in fields(kind)})
+    if kind is float:
+        return float(data)
+    return data

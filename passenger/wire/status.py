@@ -1,0 +1,85 @@
+"""Shapes of the answer to the `status` verb of `core_api`: the core fills them, the command line shows them.
+
+Times are seconds (durations, or seconds since the epoch where the name ends in `_at`); memory is bytes; None = unknown.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+
+class ProcessStatus(TypedDict):
+    pid: int
+    gupid: str
+    state: Literal["enabled", "draining", "stopping"]
+    concurrency: int
+    sessions: int
+    processed: int
+    spawn_seconds: float
+    uptime: float
+    idle_for: float
+    rss: int | None
+    pss: int | None
+    private: int | None
+    cpu_seconds: float | None
+
+
+class LastError(TypedDict):
+    id: str
+    summary: str
+    at: float
+
+
+class GroupCounters(TypedDict):
+    requests: int
+    refused_queue_full: int
+    refused_spawn_failed: int
+    departed_in_queue: int
+    spawns: int
+    spawn_failures: int
+    exits: int
+
+
+class GroupStatus(TypedDict):
+    name: str
+    app_root: str
+    app_type: str
+    app_env: str
+    min_instances: int
+    max_instances: int
+    queue: int
+    max_request_queue_size: int
+    spawning: int
+    backing_off_for: float
+    generation: int
+    last_error: LastError | None
+    counters: GroupCounters
+    processes: list[ProcessStatus]
+
+
+class PoolStatus(TypedDict):
+    max_pool_size: int
+    processes: int
+    spawning: int
+    queue: int
+    groups: list[GroupStatus]
+
+
+class RequestStatus(TypedDict):
+    """Connections from the web server."""
+
+    active: int
+    handled: int
+    malformed: int
+    aborted: int
+
+
+class CoreStatus(TypedDict):
+    name: str
+    version: str
+    core_pid: int
+    started_at: float
+    uptime: float
+    state: Literal["starting", "running", "draining"]
+    pool: PoolStatus
+    requests: RequestStatus
