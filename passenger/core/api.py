@@ -1,0 +1,86 @@
+"""The `core_api` socket: one JSON object per line in, one per line out, for the command line and the health check.
+
+Rules.
+1. Only root and the user the core runs as may ask (SO_PEERCRED); the file is 0600 besides (fault matrix F11).
+2. A fixed table of verbs; no attribute walking, nothing is evaluated.
+3. A question is at most 64 KiB and must come within 10 s; an answer that is not taken within 10 s is dropped.
+4. At most 32 questioners at a time: administration can never starve the request path of descriptors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from passenger.errors import PassengerError, ProtocolError
+from passenger.log import Log
+from passenger.wire.control import Decoder, encode
+
+MAX_QUESTION: Final = 64 * 1024
+TIME_LIMIT: Final = 10.0
+MAX_QUESTIONERS: Final = 32
+
+Verb = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class CoreApi:
+    """Serves a table of verbs on an inherited listening socket."""
+
+    def __init__(self, verbs: Mapping[str, Verb], *, log: Log) -> None:
+        self._verbs = verbs
+        self._log = log
+        self._questioners = 0
+        self._server: asyncio.AbstractServer | None = None
+
+    async def listen(self, listener: socket.socket) -> None:
+        self._server = await asyncio.start_unix_server(self._connected, sock=listener, limit=MAX_QUESTION)
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._questioners >= MAX_QUESTIONERS:
+            writer.close()
+            return
+        self._questioners += 1
+        try:
+            await self._talk(reader, writer)
+        except (OSError, TimeoutError, ProtocolError, asyncio.LimitOverrunError, ValueError) as error:
+            self._log.warn("core_api connection closed", reason=str(error) or type(error).__name__)
+        finally:
+            self._questioners -= 1
+            writer.close()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        uid = _peer_uid(writer.get_extra_info("socket"))
+        if uid not in (0, os.geteuid()):
+            await self._answer(writer, {"ok": False, "error": f"uid {uid} may not administer this instance"})
+            return
+        while line := await asyncio.wait_for(reader.readline(), TIME_LIMIT):
+            for question in Decoder(max_line=MAX_QUESTION).feed(line):
+                await self._answer(writer, await self._reply(question))
+
+    async def _reply(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        verb = self._verbs.get(str(question.get("verb")))
+        if verb is None:
+            known = ", ".join(sorted(self._verbs))
+            return {"ok": False, "error": f"no such verb: {question.get('verb')!r}", "hint": f"known are: {known}"}
+        try:
+            return {"ok": True, **await verb(question)}
+        except PassengerError as error:
+            return {"ok": False, "error": error.message, "hint": error.hint}
+
+    async def _answer(self, writer: asyncio.StreamWriter, answer: Mapping[str, Any]) -> None:
+        writer.write(encode(answer))
+        await asyncio.wait_for(writer.drain(), TIME_LIMIT)
+
+
+def _peer_uid(peer: socket.socket) -> int:
+    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _pid, uid, _gid = struct.unpack("3i", credentials)
+    return int(uid)

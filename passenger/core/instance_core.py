@@ -1,0 +1,176 @@
+"""The core, assembled: RequestHandler + ApplicationPool + Spawner, the verbs of its API and the commands of the watchdog.
+
+Life: starting (applications are being started, requests already queue) -> running -> draining -> gone.
+
+Rules.
+1. Requests are accepted before the first application is ready: they queue, they are not refused.
+2. Drain order: stop accepting, finish what is in flight, stop applications, say `drained`, exit 0.
+3. A dead watchdog (EOF on the feedback channel) ends the core and its applications: nothing may live unsupervised.
+4. A reload is all or nothing: it is decoded before anything is changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from passenger.clock import Clock
+from passenger.config.model import InstanceConfig
+from passenger.config.resolved import decode
+from passenger.core.feedback import Feedback
+from passenger.core.memory import usage_of
+from passenger.core.probes import Health, probe
+from passenger.log import Log
+from passenger.pool.limits import PoolLimits
+from passenger.pool.pool import Pool
+from passenger.request.handler import RequestHandler
+from passenger.wire.status import CoreStatus
+
+State = Literal["starting", "running", "draining"]
+
+
+class InstanceCore:
+    """One running core."""
+
+    def __init__(
+        self,
+        *,
+        config: InstanceConfig,
+        version: str,
+        auto_pool_size: int,
+        pool: Pool,
+        handler: RequestHandler,
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self._config = config
+        self._version = version
+        self._auto_pool_size = auto_pool_size
+        self._pool = pool
+        self._handler = handler
+        self._clock = clock
+        self._log = log
+        self._started_at = clock.wall()
+        self._started = clock.monotonic()
+        self._draining = False
+        self._ended: asyncio.Event = asyncio.Event()
+        self._drain: asyncio.Task[None] | None = None
+        self.feedback: Feedback | None = None
+
+    @property
+    def health(self) -> Health:
+        return Health(started=self._pool.is_started(), draining=self._draining)
+
+    def probe(self, name: str) -> tuple[int, str]:
+        """For the RequestHandler: the answer to `/livez` and its sisters."""
+        return probe(name, self.health)
+
+    async def until_ended(self) -> None:
+        """Returns when everything has been drained or killed."""
+        await self._ended.wait()
+
+    # What the watchdog says
+
+    def command(self, message: Mapping[str, Any]) -> None:
+        """One command of the feedback channel."""
+        match message.get("command"):
+            case "drain":
+                self._begin_drain(float(message.get("timeout", 0.0)))
+            case "reload":
+                self._reload(message)
+            case other:
+                self._log.error("the watchdog sent an unknown command", command=str(other))
+
+    def watchdog_died(self) -> None:
+        """Nothing may live unsupervised."""
+        if not self._ended.is_set():
+            self._log.error("the watchdog is gone: stopping")
+            self._pool.kill_all()
+            self._ended.set()
+
+    def _begin_drain(self, timeout: float) -> None:
+        if self._draining:
+            self._log.warn("stopping at once: told to stop a second time")
+            self._pool.kill_all()
+            self._finished()
+            return
+        self._draining = True
+        self._drain = asyncio.get_running_loop().create_task(self._run_drain(timeout))
+
+    async def _run_drain(self, timeout: float) -> None:
+        self._log.info("draining", timeout=timeout)
+        deadline = self._clock.monotonic() + timeout
+        self._handler.stop_accepting()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._handler.drained()
+        except TimeoutError:
+            self._log.warn("requests still run at the end of the drain time", active=self._handler.active)
+        await self._pool.drain(deadline)
+        self._finished()
+
+    def _finished(self) -> None:
+        if not self._ended.is_set():
+            if self.feedback is not None:
+                self.feedback.send({"event": "drained"})
+            self._ended.set()
+
+    def _reload(self, message: Mapping[str, Any]) -> None:
+        try:
+            config = decode(InstanceConfig, message["config"])
+            report = self._pool.apply(self.limits_of(config), config.apps)
+        except (KeyError, TypeError, ValueError) as error:
+            self._report(message, {"event": "reload_failed", "reason": f"{type(error).__name__}: {error}"})
+            return
+        self._handler.apply(config.apps)
+        self._log.set_level(config.instance.log_level)
+        self._config = config
+        self._report(message, {"event": "reloaded", "report": report})
+
+    def _report(self, message: Mapping[str, Any], answer: dict[str, Any]) -> None:
+        if self.feedback is not None:
+            self.feedback.send({**answer, "id": message.get("id")})
+
+    def limits_of(self, config: InstanceConfig) -> PoolLimits:
+        """The pool's limits, with the default size worked out from what the instance may use."""
+        core = config.instance.core
+        return PoolLimits(
+            max_pool_size=core.max_pool_size or self._auto_pool_size,
+            pool_idle_time=core.pool_idle_time,
+            max_parallel_spawns=core.max_parallel_spawns,
+        )
+
+    # What the command line asks
+
+    def state(self) -> State:
+        if self._draining:
+            return "draining"
+        return "running" if self._pool.is_started() else "starting"
+
+    async def status(self, _question: Mapping[str, Any]) -> dict[str, Any]:
+        """Verb `status`: the pool, with memory and CPU of every process."""
+        pool = self._pool.snapshot()
+        pids = [process["pid"] for group in pool["groups"] for process in group["processes"]]
+        usage = await asyncio.get_running_loop().run_in_executor(None, usage_of, pids)
+        for group in pool["groups"]:
+            for process in group["processes"]:
+                used = usage[process["pid"]]
+                process.update(rss=used.rss, pss=used.pss, private=used.private, cpu_seconds=used.cpu_seconds)
+        status: CoreStatus = {
+            "name": self._config.name,
+            "version": self._version,
+            "core_pid": os.getpid(),
+            "started_at": self._started_at,
+            "uptime": self._clock.monotonic() - self._started,
+            "state": self.state(),
+            "pool": pool,
+            "requests": self._handler.status(),
+        }
+        return {"status": status}
+
+    async def health_verb(self, _question: Mapping[str, Any]) -> dict[str, Any]:
+        """Verb `health`: the same facts as the probes."""
+        health = self.health
+        return {"live": True, "ready": health.ready, "started": health.started, "reasons": health.reasons}

@@ -1,0 +1,118 @@
+"""The core program: reads its CoreLaunch, builds the parts, tells them about each other, runs the loop.
+
+This is the only place of the core that knows every part; the parts know the seams only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import signal
+import socket
+import sys
+
+import uvloop
+
+from passenger.clock import SystemClock
+from passenger.config.model import InstanceConfig
+from passenger.config.paths import InstancePaths
+from passenger.config.resolved import decode
+from passenger.core.api import CoreApi
+from passenger.core.feedback import Feedback
+from passenger.core.instance_core import InstanceCore
+from passenger.core.sizing import pool_size
+from passenger.errors import EXIT_FAILED, PassengerError
+from passenger.instance.plan import LAUNCH_FD_VARIABLE, CoreLaunch, from_descriptor
+from passenger.log import Log
+from passenger.pool.limits import PoolLimits
+from passenger.pool.pool import Pool
+from passenger.posix.cgroup import visible_cpus, visible_memory
+from passenger.request.handler import RequestHandler
+from passenger.spawn.factory import Factory
+
+
+def main() -> None:
+    """Run until drained, or until the watchdog dies."""
+    launch = from_descriptor(CoreLaunch, int(os.environ.pop(LAUNCH_FD_VARIABLE)))
+    log = Log(component="core", instance=launch.name, level=launch.log_level, form=launch.log_format)
+    try:
+        uvloop.run(_run(launch, log))
+    except PassengerError as error:
+        log.error(error.message, hint=error.hint)
+        sys.exit(EXIT_FAILED)
+
+
+async def _run(launch: CoreLaunch, log: Log) -> None:
+    loop = asyncio.get_running_loop()
+    clock = SystemClock()
+    _ignore_terminal_signals(loop)
+    config = decode(InstanceConfig, launch.config)
+    paths = InstancePaths(root=launch.instance_dir)
+    auto = pool_size(cpus=visible_cpus(), memory=visible_memory())
+    core_section = config.instance.core
+    pool = Pool(
+        loop=loop,
+        clock=clock,
+        log=log.child("pool"),
+        factory=Factory(loop=loop, clock=clock, log=log.child("app"), paths=paths, core=core_section),
+        limits=PoolLimits(
+            max_pool_size=core_section.max_pool_size or auto,
+            pool_idle_time=core_section.pool_idle_time,
+            max_parallel_spawns=core_section.max_parallel_spawns,
+        ),
+        apps=config.apps,
+        random=random.Random(),  # noqa: S311 - jitter of back-off times
+    )
+    core: InstanceCore
+    handler = RequestHandler(
+        loop=loop,
+        pool=pool,
+        apps=config.apps,
+        connect_secret=launch.connect_secret.encode(),
+        allowed_uids=frozenset(launch.allowed_uids),
+        clock=clock,
+        log=log.child("request"),
+        probes=lambda name: core.probe(name),
+    )
+    core = InstanceCore(
+        config=config,
+        version=launch.version,
+        auto_pool_size=auto,
+        pool=pool,
+        handler=handler,
+        clock=clock,
+        log=log,
+    )
+    feedback = Feedback(
+        socket.socket(fileno=launch.feedback_fd),
+        loop=loop,
+        log=log,
+        on_command=core.command,
+        on_death=core.watchdog_died,
+    )
+    core.feedback = feedback
+    api = CoreApi({"status": core.status, "health": core.health_verb}, log=log.child("api"))
+    await api.listen(socket.socket(fileno=launch.sockets["core_api"]))
+    handler.listen(socket.socket(fileno=launch.sockets["request"]))
+    pool.start()
+    _settle_memory()
+    feedback.send({"event": "ready"})
+    await core.until_ended()
+    api.close()
+    feedback.close()
+
+
+def _ignore_terminal_signals(loop: asyncio.AbstractEventLoop) -> None:
+    """The watchdog alone decides what Ctrl-C means; it tells us over the feedback channel."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    loop.add_signal_handler(signal.SIGTERM, sys.exit, 0)
+
+
+def _settle_memory() -> None:
+    """What is alive now lives as long as the core: keep the collector from walking it for every request."""
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,42 @@
+"""The answers to /livez, /readyz and /startupz: pure, of constant cost, and with the reason in words.
+
+live    the core's event loop runs (whoever gets this answer has the proof).
+started every application has had its `min_instances` ready once, or has failed to start and is being retried.
+ready   started, and not draining: a load balancer may send requests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The facts behind the probes."""
+
+    started: bool
+    draining: bool
+    waiting_for: tuple[str, ...] = ()
+    """Names of the applications that are still starting."""
+
+    @property
+    def ready(self) -> bool:
+        return self.started and not self.draining
+
+    @property
+    def reasons(self) -> list[str]:
+        reasons = []
+        if self.draining:
+            reasons.append("the instance is stopping")
+        if not self.started:
+            reasons.append("applications are starting" + (f": {', '.join(self.waiting_for)}" if self.waiting_for else ""))
+        return reasons
+
+
+def probe(name: str, health: Health) -> tuple[int, str]:
+    """HTTP status and text of a probe: 200, or 503 with the reason; 404 for a probe that does not exist."""
+    answers = {"livez": True, "readyz": health.ready, "startupz": health.started}
+    good = answers.get(name)
+    if good is None:
+        return 404, "no such probe; there are /livez, /readyz and /startupz"
+    return (200, "ok") if good else (503, "; ".join(health.reasons))

@@ -1,0 +1,7 @@
+"""Registers the model."""
+
+from django.contrib import admin
+
+from .models import Note
+
+admin.site.register(Note)

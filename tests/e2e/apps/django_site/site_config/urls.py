@@ -1,0 +1,11 @@
+"""Routes."""
+
+from django.contrib import admin
+from django.urls import path
+from notes import views
+
+urlpatterns = [
+    path("", views.index),
+    path("upload", views.upload),
+    path("admin/", admin.site.urls),
+]

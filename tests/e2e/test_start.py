@@ -1,0 +1,200 @@
+"""`passenger start` as its users meet it: configured, without configuration, wrong, twice, stopped, reloaded."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from tests.support import projects
+from tests.support.http import fetch
+from tests.support.running import Lines, RunningInstance, environment, free_port, running
+
+HELLO = """
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"hello"]
+"""
+
+
+def hello(folder: Path, *, name: str = "hello", text: str = HELLO) -> Path:
+    """A one-file application."""
+    root = folder / name
+    root.mkdir()
+    (root / "passenger_wsgi.py").write_text(text)
+    return root
+
+
+def configuration(folder: Path, port: int, apps: str, instance: str = "") -> Path:
+    """A configuration file with one listener."""
+    file = folder / "passenger.toml"
+    file.write_text(
+        f'config_version = 1\n[instances.main]\n{instance}\n[instances.main.nginx]\nlisten = ["127.0.0.1:{port}"]\n'
+        f'[defaults]\npython = "{sys.executable}"\n{apps}'
+    )
+    return file
+
+
+def test_project_folder_without_configuration_just_works(tmp_path: Path) -> None:
+    """`passenger start` in a folder with an application serves it."""
+    root, port = hello(tmp_path), free_port()
+    with tempfile.TemporaryDirectory(prefix="pp", dir="/tmp") as registry:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "passenger", "start", "--port", str(port)],
+            cwd=root,
+            env=environment(Path(registry)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        lines = Lines(child.stdout)
+        try:
+            lines.wait_for(r"\bready\b")
+            assert fetch(port).text == "hello"
+        finally:
+            child.send_signal(signal.SIGINT)
+            assert child.wait(30) == 0
+            lines.until_end()
+
+
+@pytest.mark.parametrize(
+    ("code", "step", "what"),
+    [
+        ("def application(:\n", "load the application", "SyntaxError"),
+        ("import sys\nprint('about to leave')\nsys.exit(3)\n", "load the application", "about to leave"),
+        ("import time, threading\nthreading.Event().wait()\n", "load the application", "2"),
+        ("print('x' * 100000)\nraise RuntimeError('no database')\n", "load the application", "no database"),
+    ],
+    ids=["syntax error", "exits", "hangs", "raises"],
+)
+def test_broken_application_is_explained_and_leaves_the_rest_alone(tmp_path: Path, code: str, step: str, what: str) -> None:
+    """The log and the page name the step, the output and an id; the other application keeps working."""
+    good, bad, port = hello(tmp_path), hello(tmp_path, name="bad", text=code), free_port()
+    config = configuration(
+        tmp_path,
+        port,
+        f"""
+[apps.good]
+app_root = "{good}"
+server_names = ["good.test"]
+[apps.bad]
+app_root = "{bad}"
+server_names = ["bad.test"]
+app_env = "development"
+start_timeout = "2s"
+""",
+    )
+    with running(config) as instance:
+        page = fetch(port, host="bad.test")
+        assert page.status in {500, 503}
+        assert step in page.text
+        assert what in page.text
+        assert fetch(port, host="good.test").text == "hello"
+        groups = {group["name"]: group for group in instance.status()["pool"]["groups"]}
+        assert groups["bad"]["last_error"]["id"]
+        (bad / "passenger_wsgi.py").write_text(HELLO)
+
+
+def test_production_error_page_tells_the_client_nothing(tmp_path: Path) -> None:
+    """The id joins the page to the log; path, code and output stay inside."""
+    root, port = hello(tmp_path, text="raise RuntimeError('the password is sesame')\n"), free_port()
+    config = configuration(tmp_path, port, f'[apps.bad]\napp_root = "{root}"\n')
+    with running(config) as instance:
+        page = fetch(port)
+        assert page.status in {500, 503}
+        assert "sesame" not in page.text
+        assert str(root) not in page.text
+        instance.lines.wait_for("the password is sesame")
+
+
+def test_invalid_configuration_starts_nothing(tmp_path: Path) -> None:
+    """Exit status 78, a caret, and no instance directory."""
+    root = hello(tmp_path)
+    config = configuration(tmp_path, free_port(), f'[apps.a]\napp_root = "{root}"\nspwan_method = "direct"\n')
+    with running(config, ready=False) as instance:
+        assert instance.wait_exit() == 78
+        assert "^^^^" in instance.lines.text()
+        assert "spawn_method" in instance.lines.text()
+        assert list(instance.registry.iterdir()) == []
+
+
+def test_second_start_names_the_pid_of_the_first(tmp_path: Path) -> None:
+    """One instance of a name at a time."""
+    root, port = hello(tmp_path), free_port()
+    config = configuration(tmp_path, port, f'[apps.a]\napp_root = "{root}"\n')
+    with running(config) as first:
+        second = RunningInstance(config, registry=first.registry)
+        try:
+            assert second.wait_exit() != 0
+            assert str(first.process.pid) in second.lines.text()
+        finally:
+            second.kill_everything()
+        assert fetch(port).text == "hello"
+
+
+def test_stale_directory_is_cleaned(tmp_path: Path) -> None:
+    """C16: after kill -9 of everything, the next start works."""
+    root, port = hello(tmp_path), free_port()
+    config = configuration(tmp_path, port, f'[apps.a]\napp_root = "{root}"\n')
+    with running(config) as first:
+        first.process.kill()
+        first.wait_exit()
+        again = RunningInstance(config, registry=first.registry)
+        try:
+            again.wait_ready()
+            assert fetch(port).text == "hello"
+            assert again.stop() == 0
+        finally:
+            again.kill_everything()
+
+
+def test_stop_command(tmp_path: Path) -> None:
+    """`passenger stop` ends the instance; a second one finds none (exit 3)."""
+    root, port = hello(tmp_path), free_port()
+    config = configuration(tmp_path, port, f'[apps.a]\napp_root = "{root}"\n')
+    with running(config) as instance:
+        assert instance.run("health", "--ready").returncode == 0
+        done = instance.run("stop")
+        assert done.returncode == 0, done.stderr
+        assert instance.wait_exit() == 0
+        assert instance.run("stop").returncode == 3
+
+
+def test_reload_applies_live_keys_and_rolls_changed_apps(tmp_path: Path) -> None:
+    """Unchanged applications keep their pids; an invalid file changes nothing."""
+    one, two, port = hello(tmp_path), projects.copy("flask_app", tmp_path), free_port()
+    apps = """
+[apps.one]
+app_root = "{one}"
+server_names = ["one.test"]
+[apps.two]
+app_root = "{two}"
+server_names = ["two.test"]
+env.FLASK_SECRET = "{secret}"
+env.COLOUR = "{secret}"
+"""
+    config = configuration(tmp_path, port, apps.format(one=one, two=two, secret="red"))
+    with running(config) as instance:
+
+        def pids() -> dict[str, list[int]]:
+            groups = instance.status()["pool"]["groups"]
+            return {group["name"]: [process["pid"] for process in group["processes"]] for group in groups}
+
+        before = pids()
+        config.write_text(config.read_text().replace("server_names", "sever_names"))
+        refused = instance.run("reload")
+        assert refused.returncode != 0
+        assert "server_names" in refused.stderr
+        assert pids() == before
+        configuration(tmp_path, port, apps.format(one=one, two=two, secret="blue"))
+        mark = len(instance.lines.seen)
+        done = instance.run("reload")
+        assert done.returncode == 0, done.stderr + instance.lines.text()
+        instance.lines.wait_for(r"rolled", after=mark)
+        assert '"COLOUR":"blue"' in fetch(port, "/osenviron", host="two.test").text.replace(" ", "")
+        after = pids()
+        assert after["one"] == before["one"]
+        assert after["two"] != before["two"]
