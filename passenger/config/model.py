@@ -77,6 +77,8 @@ def key(
         return field(default_factory=table, metadata=metadata)
     if default is MISSING:
         return field(metadata=metadata)
+    if isinstance(default, Mapping):  # Python 3.11 takes an unhashable default for a mutable one
+        return field(default_factory=lambda: default, metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
