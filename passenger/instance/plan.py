@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, TypeVar
 
 PLAN_FD_VARIABLE: Final = "PASSENGER_PLAN_FD"
@@ -72,6 +72,8 @@ class Plan:
     nginx_files: dict[str, str]
     """Relative file name -> text, for `nginx/<generation>/`; empty in mode off."""
     nginx_listen: list[Listen]
+    allowed_uids: list[int] = field(default_factory=list)
+    """Users that may connect to the request sockets (nginx's workers); goes into `CoreLaunch.allowed_uids`."""
     readiness_fd: int | None = None
     """Where `start --daemonize` waits: one line of JSON `{"ready": true}` or `{"error": "..."}`."""
 
