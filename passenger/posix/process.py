@@ -1,0 +1,91 @@
+"""Starting a process in a session of its own, and ending everything in that session.
+
+Rules.
+1. The child leads a new session and process group: its pid is the id of both.
+2. Signals go to a group or session only while its leader is our unreaped child, so that the ids are still ours.
+3. A process with another identity is made by `subprocess` (setgroups, setgid, setuid in the child, before exec).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from passenger.posix.users import Identity
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    environ: Mapping[str, str],
+    identity: Identity,
+    inherit: Sequence[int],
+    output: int,
+) -> subprocess.Popen[bytes]:
+    """Start a program in `/`, with stdin closed, stdout and stderr on `output` and the descriptors of `inherit`.
+
+    Raises OSError when it cannot be executed (the file name in it says what), SubprocessError when the user cannot be
+    switched.
+    """
+    switch = identity.switched
+    return subprocess.Popen(
+        list(argv),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env=dict(environ),
+        cwd="/",
+        pass_fds=tuple(inherit),
+        start_new_session=True,
+        user=identity.uid if switch else None,
+        group=identity.gid if switch else None,
+        extra_groups=list(identity.groups) if switch else None,
+    )
+
+
+def signal_group(leader: int, number: signal.Signals) -> None:
+    """Signal a process group that we lead; one that is gone is no error."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, number)
+
+
+def sweep_session(leader: int, *, proc: Path = Path("/proc")) -> None:
+    """Kill the group and every other process of the session. The leader must be an unreaped child (rule 2)."""
+    signal_group(leader, signal.SIGKILL)
+    for pid in session_members(leader, proc=proc):
+        if pid == leader:
+            continue
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            continue  # it ended meanwhile
+        try:
+            # Asked again with the pidfd in hand: a pid that was used again in between is somebody else's.
+            if session_of(pid, proc=proc) == leader:
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        except OSError:
+            continue
+        finally:
+            os.close(pidfd)
+
+
+def session_members(session: int, *, proc: Path = Path("/proc")) -> list[int]:
+    """Processes of a session, zombies included."""
+    try:
+        names = [entry.name for entry in os.scandir(proc) if entry.name.isdigit()]
+    except OSError:
+        return []  # no /proc: the group was signalled, more cannot be known
+    return [int(name) for name in names if session_of(int(name), proc=proc) == session]
+
+
+def session_of(pid: int, *, proc: Path = Path("/proc")) -> int | None:
+    """The session id of a process; None when it is gone."""
+    try:
+        stat = (proc / str(pid) / "stat").read_bytes()
+        return int(stat[stat.rindex(b")") + 2 :].split()[3])
+    except (OSError, ValueError, IndexError):
+        return None
