@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from passenger.config.model import InstanceConfig
+if TYPE_CHECKING:  # the watchdog imports this file and must stay small
+    from passenger.config.model import InstanceConfig
 
 UNIX_PATH_MAX: Final = 107
 """Longest path a Unix socket can be bound to, in bytes (108 with the NUL; measured, fact N11)."""
@@ -86,8 +86,8 @@ def registry_dir(configured: str | None, *, environ: Mapping[str, str], euid: in
     if euid == 0:
         return "/run/passenger"
     if runtime := environ.get("XDG_RUNTIME_DIR"):
-        return str(PurePosixPath(runtime) / "passenger")
-    return str(PurePosixPath(temp_dir) / f"passenger-{euid}")
+        return f"{runtime.rstrip('/')}/passenger"
+    return f"{temp_dir.rstrip('/')}/passenger-{euid}"
 
 
 def instance_paths(

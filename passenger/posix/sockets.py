@@ -1,0 +1,158 @@
+"""Listening sockets: made once, with their final rights, before anybody can connect; and who is at the other end.
+
+Rules.
+1. A Unix socket is never reachable with wider rights than asked for: it is bound under a closed umask, then opened up.
+2. Descriptors are not inheritable; whoever starts a child names the ones it gets.
+3. IPv6 sockets take IPv6 only, so that `0.0.0.0:80` and `[::]:80` can stand side by side (nginx's `ipv6only=on`).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from typing import Final, NamedTuple
+
+from passenger.errors import HostError
+
+UNIX_PATH_MAX: Final = 107
+BACKLOG: Final = 65535
+ENOUGH_BACKLOG: Final = 4096
+SOMAXCONN: Final = "/proc/sys/net/core/somaxconn"
+
+
+class PeerCredentials(NamedTuple):
+    """Who connected (or, on a client socket, who called listen), by the kernel."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+def usable_backlog(somaxconn_file: str = SOMAXCONN) -> int:
+    """The longest accept queue that the kernel grants: a short one turns a pause of the core into 502s (fact N9)."""
+    try:
+        with open(somaxconn_file, encoding="ascii") as stream:
+            return min(int(stream.read()), BACKLOG)
+    except (OSError, ValueError):
+        return ENOUGH_BACKLOG
+
+
+def bind_unix(path: str, *, mode: int, gid: int | None = None, backlog: int = BACKLOG) -> socket.socket:
+    """A listening stream socket at `path`, whose folder nobody else may write to. Raises HostError."""
+    length = len(os.fsencode(path))
+    if length > UNIX_PATH_MAX:
+        raise HostError(
+            f"socket path {path} is {length} bytes long; the kernel allows {UNIX_PATH_MAX}",
+            hint="choose a shorter registry_dir or a shorter instance name",
+        )
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    previous = os.umask(0o177)
+    try:
+        listener.bind(path)
+        if gid is not None:
+            os.chown(path, -1, gid, follow_symlinks=False)
+        os.chmod(path, mode)  # after the owner: a chown may clear bits
+        listener.listen(backlog)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise HostError(f"cannot listen on {path}: {error.strerror}") from error
+    finally:
+        os.umask(previous)
+    return listener
+
+
+def bind_tcp(host: str, port: int, *, backlog: int = BACKLOG) -> socket.socket:
+    """A listening TCP socket on a numeric address. Raises HostError that names the address and, if known, the owner."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise HostError(f"cannot listen on {shown_address(host, port)}: {error.strerror}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((host, port))
+        listener.listen(backlog)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise _bind_error(host, port, error) from error
+    return listener
+
+
+def shown_address(host: str, port: int) -> str:
+    """`127.0.0.1:80` or `[::1]:80`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def peer_credentials(connection: socket.socket) -> PeerCredentials:
+    """SO_PEERCRED of a Unix socket."""
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iII"))
+    return PeerCredentials(*struct.unpack("iII", raw))
+
+
+def _bind_error(host: str, port: int, error: OSError) -> HostError:
+    address = shown_address(host, port)
+    if error.errno == errno.EADDRINUSE:
+        owner = port_owner(port)
+        by = f" by process {owner}" if owner else ""
+        return HostError(
+            f"cannot listen on {address}: the port is already in use{by}",
+            hint="stop that program or choose another port",
+        )
+    if error.errno == errno.EACCES:
+        hint = "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a higher port"
+        return HostError(f"cannot listen on {address}: permission denied", hint=hint)
+    if error.errno == errno.EADDRNOTAVAIL:
+        hint = "use an address of this machine, or 0.0.0.0 for all"
+        return HostError(f"cannot listen on {address}: this machine has no such address", hint=hint)
+    return HostError(f"cannot listen on {address}: {error.strerror}")
+
+
+def port_owner(port: int, proc: str = "/proc") -> str:
+    """`PID (name)` of a process that listens on a TCP port; "" when /proc does not let us see it."""
+    inodes = _listening_inodes(port, proc)
+    if not inodes:
+        return ""
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    for pid in os.listdir(proc):
+        if pid.isdigit() and _holds(f"{proc}/{pid}/fd", wanted):
+            try:
+                with open(f"{proc}/{pid}/comm", encoding="utf-8", errors="replace") as stream:
+                    return f"{pid} ({stream.read().strip()})"
+            except OSError:
+                return pid
+    return ""
+
+
+def _listening_inodes(port: int, proc: str) -> set[str]:
+    inodes = set()
+    for table in ("net/tcp", "net/tcp6"):
+        try:
+            with open(f"{proc}/{table}", encoding="ascii") as stream:
+                lines = stream.read().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            columns = line.split()
+            if columns[3] == "0A" and int(columns[1].rpartition(":")[2], 16) == port:  # 0A = LISTEN
+                inodes.add(columns[9])
+    return inodes
+
+
+def _holds(folder: str, wanted: set[str]) -> bool:
+    try:
+        names = os.listdir(folder)
+    except OSError:  # not ours, or already gone
+        return False
+    for name in names:
+        try:
+            if os.readlink(f"{folder}/{name}") in wanted:
+                return True
+        except OSError:
+            continue
+    return False
