@@ -1,4 +1,4 @@
-"""The core, assembled: RequestHandler + ApplicationPool + Spawner, the verbs of its API and the commands of the watchdog.
+"""The core, assembled: RequestHandler + ApplicationPool, the verbs of its API and the commands of the watchdog.
 
 Life: starting (applications are being started, requests already queue) -> running -> draining -> gone.
 
@@ -21,7 +21,7 @@ from passenger.config.model import InstanceConfig
 from passenger.config.resolved import decode
 from passenger.core.feedback import Feedback
 from passenger.core.memory import usage_of
-from passenger.core.probes import Health, probe
+from passenger.core.probes import Probes
 from passenger.log import Log
 from passenger.pool.limits import PoolLimits
 from passenger.pool.pool import Pool
@@ -42,6 +42,7 @@ class InstanceCore:
         auto_pool_size: int,
         pool: Pool,
         handler: RequestHandler,
+        probes: Probes,
         clock: Clock,
         log: Log,
     ) -> None:
@@ -50,22 +51,14 @@ class InstanceCore:
         self._auto_pool_size = auto_pool_size
         self._pool = pool
         self._handler = handler
+        self._probes = probes
         self._clock = clock
         self._log = log
         self._started_at = clock.wall()
         self._started = clock.monotonic()
-        self._draining = False
         self._ended: asyncio.Event = asyncio.Event()
         self._drain: asyncio.Task[None] | None = None
         self.feedback: Feedback | None = None
-
-    @property
-    def health(self) -> Health:
-        return Health(started=self._pool.is_started(), draining=self._draining)
-
-    def probe(self, name: str) -> tuple[int, str]:
-        """For the RequestHandler: the answer to `/livez` and its sisters."""
-        return probe(name, self.health)
 
     async def until_ended(self) -> None:
         """Returns when everything has been drained or killed."""
@@ -85,26 +78,28 @@ class InstanceCore:
 
     def watchdog_died(self) -> None:
         """Nothing may live unsupervised."""
+        self.stop_now("the watchdog is gone")
+
+    def stop_now(self, why: str) -> None:
+        """End everything without waiting for requests."""
         if not self._ended.is_set():
-            self._log.error("the watchdog is gone: stopping")
+            self._log.warn("stopping at once", why=why)
             self._pool.kill_all()
             self._ended.set()
 
     def _begin_drain(self, timeout: float) -> None:
-        if self._draining:
-            self._log.warn("stopping at once: told to stop a second time")
-            self._pool.kill_all()
-            self._finished()
+        if self._probes.draining:
+            self.stop_now("told to stop a second time")
             return
-        self._draining = True
-        self._drain = asyncio.get_running_loop().create_task(self._run_drain(timeout))
-
-    async def _run_drain(self, timeout: float) -> None:
-        self._log.info("draining", timeout=timeout)
+        self._probes.draining = True
         deadline = self._clock.monotonic() + timeout
+        self._drain = asyncio.get_running_loop().create_task(self._run_drain(deadline))
+
+    async def _run_drain(self, deadline: float) -> None:
+        self._log.info("draining", active=self._handler.active)
         self._handler.stop_accepting()
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(deadline - self._clock.monotonic()):
                 await self._handler.drained()
         except TimeoutError:
             self._log.warn("requests still run at the end of the drain time", active=self._handler.active)
@@ -145,7 +140,7 @@ class InstanceCore:
     # What the command line asks
 
     def state(self) -> State:
-        if self._draining:
+        if self._probes.draining:
             return "draining"
         return "running" if self._pool.is_started() else "starting"
 
@@ -172,5 +167,5 @@ class InstanceCore:
 
     async def health_verb(self, _question: Mapping[str, Any]) -> dict[str, Any]:
         """Verb `health`: the same facts as the probes."""
-        health = self.health
+        health = self._probes.health
         return {"live": True, "ready": health.ready, "started": health.started, "reasons": health.reasons}

@@ -22,6 +22,7 @@ from passenger.config.resolved import decode
 from passenger.core.api import CoreApi
 from passenger.core.feedback import Feedback
 from passenger.core.instance_core import InstanceCore
+from passenger.core.probes import Probes
 from passenger.core.sizing import pool_size
 from passenger.errors import EXIT_FAILED, PassengerError
 from passenger.instance.plan import LAUNCH_FD_VARIABLE, CoreLaunch, from_descriptor
@@ -40,14 +41,13 @@ def main() -> None:
     try:
         uvloop.run(_run(launch, log))
     except PassengerError as error:
-        log.error(error.message, hint=error.hint)
+        log.write("error", error.message, {"hint": error.hint})
         sys.exit(EXIT_FAILED)
 
 
 async def _run(launch: CoreLaunch, log: Log) -> None:
     loop = asyncio.get_running_loop()
     clock = SystemClock()
-    _ignore_terminal_signals(loop)
     config = decode(InstanceConfig, launch.config)
     paths = InstancePaths(root=launch.instance_dir)
     auto = pool_size(cpus=visible_cpus(), memory=visible_memory())
@@ -65,7 +65,7 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
         apps=config.apps,
         random=random.Random(),  # noqa: S311 - jitter of back-off times
     )
-    core: InstanceCore
+    probes = Probes(pool.is_started)
     handler = RequestHandler(
         loop=loop,
         pool=pool,
@@ -74,7 +74,7 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
         allowed_uids=frozenset(launch.allowed_uids),
         clock=clock,
         log=log.child("request"),
-        probes=lambda name: core.probe(name),
+        probes=probes.answer,
     )
     core = InstanceCore(
         config=config,
@@ -82,9 +82,11 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
         auto_pool_size=auto,
         pool=pool,
         handler=handler,
+        probes=probes,
         clock=clock,
         log=log,
     )
+    _take_signals(loop, core)
     feedback = Feedback(
         socket.socket(fileno=launch.feedback_fd),
         loop=loop,
@@ -104,12 +106,12 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     feedback.close()
 
 
-def _ignore_terminal_signals(loop: asyncio.AbstractEventLoop) -> None:
-    """The watchdog alone decides what Ctrl-C means; it tells us over the feedback channel."""
+def _take_signals(loop: asyncio.AbstractEventLoop, core: InstanceCore) -> None:
+    """The watchdog alone decides what Ctrl-C means; its TERM is the last word before KILL."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    loop.add_signal_handler(signal.SIGTERM, sys.exit, 0)
+        # A handler, not SIG_IGN: an ignored signal stays ignored in every application that is started.
+        signal.signal(number, lambda *_: None)
+    loop.add_signal_handler(signal.SIGTERM, core.stop_now, "SIGTERM")
 
 
 def _settle_memory() -> None:

@@ -1,4 +1,4 @@
-"""The answers to /livez, /readyz and /startupz: pure, of constant cost, and with the reason in words.
+"""The answers to /livez, /readyz and /startupz: of constant cost, and with the reason in words.
 
 live    the core's event loop runs (whoever gets this answer has the proof).
 started every application has had its `min_instances` ready once, or has failed to start and is being retried.
@@ -7,6 +7,7 @@ ready   started, and not draining: a load balancer may send requests.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -16,8 +17,6 @@ class Health:
 
     started: bool
     draining: bool
-    waiting_for: tuple[str, ...] = ()
-    """Names of the applications that are still starting."""
 
     @property
     def ready(self) -> bool:
@@ -29,7 +28,9 @@ class Health:
         if self.draining:
             reasons.append("the instance is stopping")
         if not self.started:
-            reasons.append("applications are starting" + (f": {', '.join(self.waiting_for)}" if self.waiting_for else ""))
+            reasons.append(
+                "applications are starting" + (f": {', '.join(self.waiting_for)}" if self.waiting_for else "")
+            )
         return reasons
 
 
@@ -40,3 +41,19 @@ def probe(name: str, health: Health) -> tuple[int, str]:
     if good is None:
         return 404, "no such probe; there are /livez, /readyz and /startupz"
     return (200, "ok") if good else (503, "; ".join(health.reasons))
+
+
+class Probes:
+    """Keeps the one fact that is nobody else's, whether the core is draining, and asks for the other."""
+
+    def __init__(self, is_started: Callable[[], bool]) -> None:
+        self._is_started = is_started
+        self.draining = False
+
+    @property
+    def health(self) -> Health:
+        return Health(started=self._is_started(), draining=self.draining)
+
+    def answer(self, name: str) -> tuple[int, str]:
+        """For the RequestHandler."""
+        return probe(name, self.health)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.support import projects
 from tests.support.http import fetch
 from tests.support.load import load, wait_until_count

@@ -9,10 +9,10 @@ import re
 import sys
 from collections.abc import Iterator
 from http.cookies import SimpleCookie
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+
 from tests.support import projects
 from tests.support.http import Answer, fetch
 from tests.support.running import RunningInstance, free_port, running
@@ -88,9 +88,16 @@ def test_login_to_the_admin_with_session_and_csrf(both: tuple[RunningInstance, i
     assert token
     jar = cookies_of(form, {})
     cookie = "; ".join(f"{name}={value}" for name, value in jar.items())
-    data = {"csrfmiddlewaretoken": token[1], "username": projects.ADMIN, "password": projects.PASSWORD, "next": "/admin/"}
+    data = {
+        "csrfmiddlewaretoken": token[1],
+        "username": projects.ADMIN,
+        "password": projects.PASSWORD,
+        "next": "/admin/",
+    }
     headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
-    answer = fetch(port, "/admin/login/", method="POST", host="django.test", body=urlencode(data).encode(), headers=headers)
+    answer = fetch(
+        port, "/admin/login/", method="POST", host="django.test", body=urlencode(data).encode(), headers=headers
+    )
     assert (answer.status, answer.headers["location"]) == (302, "/admin/")
     jar = cookies_of(answer, jar)
     page = fetch(port, "/admin/", host="django.test", headers={"Cookie": "; ".join(f"{n}={v}" for n, v in jar.items())})

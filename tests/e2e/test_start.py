@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+
 from tests.support import projects
 from tests.support.http import fetch
 from tests.support.running import Lines, RunningInstance, environment, free_port, running
@@ -70,7 +71,9 @@ def test_project_folder_without_configuration_just_works(tmp_path: Path) -> None
     ],
     ids=["syntax error", "exits", "hangs", "raises"],
 )
-def test_broken_application_is_explained_and_leaves_the_rest_alone(tmp_path: Path, code: str, step: str, what: str) -> None:
+def test_broken_application_is_explained_and_leaves_the_rest_alone(
+    tmp_path: Path, code: str, step: str, what: str
+) -> None:
     """The log and the page name the step, the output and an id; the other application keeps working."""
     good, bad, port = hello(tmp_path), hello(tmp_path, name="bad", text=code), free_port()
     config = configuration(

@@ -113,7 +113,13 @@ async def _drive(port: int, head: bytes, rate: float, stop: threading.Event, loa
 
 @contextlib.contextmanager
 def load(
-    port: int, path: str = "/", *, host: str = "localhost", method: str = "GET", rate: float = 200.0, limit: float = 60.0
+    port: int,
+    path: str = "/",
+    *,
+    host: str = "localhost",
+    method: str = "GET",
+    rate: float = 200.0,
+    limit: float = 60.0,
 ) -> Iterator[Load]:
     """Send requests at `rate` per second during the `with` block (at most `limit` seconds); results are whole after it."""
     length = "Content-Length: 0\r\n" if method == "POST" else ""

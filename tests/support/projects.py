@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 APPS = Path(__file__).resolve().parents[1] / "e2e" / "apps"
-ADMIN, PASSWORD = "admin", "correct horse battery staple"  # noqa: S105
+ADMIN, PASSWORD = "admin", "correct horse battery staple"
 
 
 def copy(name: str, to: Path) -> Path:
@@ -30,5 +30,12 @@ def django_site(to: Path) -> Path:
         ["createsuperuser", "--noinput", "--username", ADMIN, "--email", "admin@example.com"],
         ["collectstatic", "--noinput", "--verbosity", "0"],
     ):
-        subprocess.run([sys.executable, "manage.py", *arguments], cwd=root, env=environ, check=True, timeout=120, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=root,
+            env=environ,
+            check=True,
+            timeout=120,
+            stdout=subprocess.DEVNULL,
+        )
     return root

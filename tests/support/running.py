@@ -90,7 +90,9 @@ class Lines:
 class RunningInstance:
     """`passenger start` on a configuration file."""
 
-    def __init__(self, config: Path, *, registry: Path, arguments: Sequence[str] = (), passenger: Sequence[str] = ()) -> None:
+    def __init__(
+        self, config: Path, *, registry: Path, arguments: Sequence[str] = (), passenger: Sequence[str] = ()
+    ) -> None:
         self.config = config
         self.registry = registry
         self.command = list(passenger) or [sys.executable, "-m", "passenger"]
