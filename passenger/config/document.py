@@ -8,13 +8,13 @@ Rules.
 
 from __future__ import annotations
 
-import os
+import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from passenger.config.diagnostics import Diagnostic, Origin, Path, Span
-from passenger.config.interpolation import Interpolations, interpolate
+from passenger.config.interpolation import Interpolations, Whereabouts, interpolate
 from passenger.config.merge import merge
 from passenger.config.overrides import Override, apply_overrides, parse_overrides
 from passenger.config.source import Source
@@ -124,7 +124,9 @@ def read(
     cwd: str,
     read_secrets: bool = True,
 ) -> tuple[Document | None, list[Diagnostic]]:
-    """Read a configuration whole. No document when the files or flags themselves are broken.
+    """Read a configuration whole. No document when a file cannot be read or is not TOML.
+
+    With other errors there is a document all the same, so that the checks which follow can report theirs as well.
 
     `main`: path of the file, relative to `cwd`; `text` takes the place of its content ("-" or None: `<stdin>`).
     With `read_secrets=False` secret files are not opened and their values are "".
@@ -133,12 +135,14 @@ def read(
         message = "read() needs a file or a text"
         raise ValueError(message)
     name = "<stdin>" if main is None or main == "-" else main
-    sources, problems = read_sources(name, text=text, cwd=os.path.abspath(cwd))
+    cwd = str(pathlib.Path(cwd).absolute())
+    sources, problems = read_sources(name, text=text, cwd=cwd)
     overrides, bad_overrides = parse_overrides(flags=flags, environ=environ)
     problems += bad_overrides
-    if any(problem.severity == "error" for problem in problems):
+    if not sources or any(problem.code < "E110" for problem in problems):
         return None, problems
-    return _put_together(sources, overrides, environ=environ, cwd=os.path.abspath(cwd), read_secrets=read_secrets)
+    document, more = _put_together(sources, overrides, environ=environ, cwd=cwd, read_secrets=read_secrets)
+    return document, problems + more
 
 
 def _put_together(
@@ -148,12 +152,11 @@ def _put_together(
     environ: Mapping[str, str],
     cwd: str,
     read_secrets: bool,
-) -> tuple[Document | None, list[Diagnostic]]:
+) -> tuple[Document, list[Diagnostic]]:
     data, problems = merge(sources)
-    applied, bad = apply_overrides(data, overrides)
-    problems += bad
-    if problems:
-        return None, problems
+    applied, bad_overrides = apply_overrides(data, overrides)
     bare = Document(data=data, sources=sources, overrides=applied, notes=Interpolations(), cwd=cwd)
-    notes, problems = interpolate(bare, environ=environ, read_secrets=read_secrets)
-    return Document(data=data, sources=sources, overrides=applied, notes=notes, cwd=cwd), problems
+    whereabouts = Whereabouts(span=bare.value_span, folder=bare.folder_of)
+    notes, bad_references = interpolate(data, whereabouts=whereabouts, environ=environ, read_secrets=read_secrets)
+    document = Document(data=data, sources=sources, overrides=applied, notes=notes, cwd=cwd)
+    return document, problems + bad_overrides + bad_references

@@ -1,4 +1,4 @@
-"""The codes of everything that can go wrong while a configuration is read: files, TOML, merging, values from outside."""
+"""The codes of what can go wrong while a configuration is read: files, TOML, merging, values from outside."""
 
 from __future__ import annotations
 

@@ -1,0 +1,223 @@
+"""What a reader most likely meant by a line that is not TOML, and where the caret belongs.
+
+tomllib points at the character where it gave up; the advice points at the word that has to change.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """A place on one line (columns from 1, end exclusive) and what to say about it; "" keeps tomllib's message."""
+
+    line: int
+    start: int
+    end: int
+    label: str = ""
+    help: str = ""
+    message: str = ""
+    opened_at: tuple[int, int] | None = None
+    opened_label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A line that was refused, from the column where tomllib gave up."""
+
+    message: str
+    lines: list[str]
+    line: int
+    column: int
+
+    @property
+    def text(self) -> str:
+        return self.lines[self.line - 1].rstrip()
+
+    @property
+    def rest(self) -> str:
+        return self.text[self.column - 1 :]
+
+    def advice(self, start: int, end: int, label: str, hint: str = "", message: str = "") -> Advice:
+        return Advice(line=self.line, start=start, end=end, label=label, help=hint, message=message)
+
+
+_KEY_VALUE: Final = re.compile(r"""^\s*(?P<key>(?:[\w.\-\s]|"[^"]*"|'[^']*')+?)\s*=\s*(?P<value>.*?)\s*$""")
+_COMMENT: Final = re.compile(r"\s+#.*$")
+_ITEM: Final = re.compile(r"[^,\]}#]*[^,\]}#\s]|.")
+_WITH_UNIT: Final = re.compile(r"^[+-]?\d[\d_.]*\s*(?:%|[A-Za-z]+)$")
+_SECOND_KEY: Final = re.compile(r"^\s*[\w.\-]+\s*=(?!=)")
+_WORDS: Final = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "false", "off": "false"}
+_NOTHING: Final = ("null", "none", "nil", "~")
+_CURLY_QUOTES: Final = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb"
+
+
+def advise(message: str, lines: list[str], line: int, column: int) -> Advice:
+    """Advice for a refusal of tomllib at a line and column (both from 1)."""
+    refused = _Refused(message, lines, line, column)
+    for start, advisor in _ADVISORS:
+        if message.startswith(start):
+            return advisor(refused)
+    return refused.advice(column, column + 1, "")
+
+
+def _on_value(refused: _Refused) -> Advice:
+    """A value that is none: most often a string without quotes."""
+    match = _KEY_VALUE.match(_COMMENT.sub("", refused.text))
+    key, value, start = "", "", refused.column
+    if match and not match["value"].startswith(("[", "{")):
+        key, value, start = f"{match['key']} = ", match["value"], match.start("value") + 1
+    elif item := _ITEM.match(refused.rest):
+        value = item[0].strip()
+    if not value:
+        label = "a value belongs here"
+        return refused.advice(refused.column, refused.column + 1, label, "to leave a key at its default, remove it")
+    return _on_word(refused, key, value, start)
+
+
+def _on_word(refused: _Refused, key: str, value: str, start: int) -> Advice:
+    end = start + len(value)
+    word = value.lower()
+    if value[0] in _CURLY_QUOTES:
+        text = value.strip(_CURLY_QUOTES)
+        return refused.advice(start, end, "typographic quotes", f'use straight quotes: {key}"{text}"')
+    if word in _WORDS:
+        return refused.advice(start, end, "not a boolean", f"write {key}{_WORDS[word]}")
+    if word in _NOTHING:
+        return refused.advice(start, end, "TOML has no such value", "to leave a key at its default, remove it")
+    if _WITH_UNIT.match(value):
+        return refused.advice(start, end, "a value with a unit is a string", f'write {key}"{value}"', "quotes missing")
+    if value[0] in "\"'":
+        return refused.advice(
+            refused.column,
+            end,
+            "unexpected after the string",
+            'a quote inside "..." is written \\"',
+            "text after a value",
+        )
+    if _SECOND_KEY.match(refused.rest):
+        return refused.advice(refused.column, end, "a second key on the line", "write one key per line")
+    if re.fullmatch(r"[+-]?0\d+", value):
+        return refused.advice(start, end, "leading zero", f"write {key}{value.lstrip('+-0') or '0'}, or quote it")
+    text = value.strip("\"'")
+    return refused.advice(start, end, "a string needs quotes", f"write {key}{_quoted(text)}", "quotes missing")
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if '"' in text or "\\" in text else f'"{text}"'
+
+
+def _on_equals(refused: _Refused) -> Advice:
+    start = refused.column
+    if refused.rest.startswith(":"):
+        return refused.advice(start, start + 1, "`=` expected", "TOML writes `key = value`, not `key: value`")
+    hint = "a line is `key = value`, a `[table]` or a `# comment`; a key with a space in it needs quotes"
+    return refused.advice(start, start + 1, "`=` expected", hint)
+
+
+def _on_open_string(refused: _Refused) -> Advice:
+    """A string that its line does not close, or a control character in one."""
+    opened = _open_quote(refused.text)
+    if opened is None or refused.column <= len(refused.text):
+        return refused.advice(
+            refused.column, refused.column + 1, "not allowed here", "write it as an escape, such as \\n"
+        )
+    quote = refused.text[opened]
+    hint = f"add {quote} at the end of the string; a string over several lines stands in triple quotes"
+    return refused.advice(opened + 1, len(refused.text) + 1, "no closing quote", hint, "a string is not closed")
+
+
+def _open_quote(text: str) -> int | None:
+    """Index of the quote that is still open at the end of a line."""
+    opened: int | None = None
+    position = 0
+    while position < len(text):
+        char = text[position]
+        if opened is None and char == "#":
+            return None
+        if opened is not None and text[opened] == '"' and char == "\\":
+            position += 1
+        elif opened is None and char in "\"'":
+            opened = position
+        elif opened is not None and char == text[opened]:
+            opened = None
+        position += 1
+    return opened
+
+
+def _on_open_triple(refused: _Refused) -> Advice:
+    """Triple quotes that nothing closes: the last ones of the file are those that open."""
+    for number in range(refused.line, 0, -1):
+        text = refused.lines[number - 1]
+        start = max(text.rfind('"""'), text.rfind("'''"))
+        if start >= 0:
+            message = "a string over several lines is not closed"
+            return Advice(line=number, start=start + 1, end=start + 4, label="never closed", message=message)
+    return _on_open_string(refused)
+
+
+def _on_open_bracket(refused: _Refused) -> Advice:
+    is_array = "array" in refused.message
+    bracket, closing = ("[", "]") if is_array else ("{", "}")
+    opener = re.compile(r"=\s*" + re.escape(bracket))
+    help_text = f"put `,` between the parts and `{closing}` after the last one"
+    if not is_array:
+        help_text += "; a table in braces stands on one line"
+    for number in range(refused.line, 0, -1):
+        match = opener.search(refused.lines[number - 1])
+        if match:
+            opened = (number, match.end())
+            break
+    else:
+        opened = None
+    return Advice(
+        line=refused.line,
+        start=refused.column,
+        end=refused.column + 1,
+        label=f"`,` or `{closing}` expected",
+        help=help_text,
+        opened_at=opened,
+        opened_label="opened here",
+    )
+
+
+def _on_escape(refused: _Refused) -> Advice:
+    start = refused.text.rfind("\\", 0, refused.column) + 1 or refused.column
+    hint = "write \\\\ for a backslash, or put the text in single quotes, where a backslash is a backslash"
+    return refused.advice(start, start + 2, "not an escape sequence", hint)
+
+
+def _on_header(refused: _Refused) -> Advice:
+    closing = "]]" if "']]'" in refused.message else "]"
+    hint = "a part of a table name with other characters than letters, digits, `-` and `_` needs quotes"
+    return refused.advice(refused.column, refused.column + 1, f"`{closing}` expected", hint)
+
+
+def _on_key(refused: _Refused) -> Advice:
+    if refused.rest.startswith("}"):
+        return refused.advice(refused.column, refused.column + 1, "no comma before this", "remove the comma before `}`")
+    hint = "keys have letters, digits, `-` and `_`; any other key needs quotes"
+    return refused.advice(refused.column, refused.column + 1, "a key belongs here", hint)
+
+
+_ADVISORS: Final[tuple[tuple[str, Callable[[_Refused], Advice]], ...]] = (
+    ("Invalid value", _on_value),
+    ("Expected newline", _on_value),
+    ("Invalid date", _on_value),
+    ("the number is too long", _on_value),
+    ("Expected '='", _on_equals),
+    ("Unterminated string", _on_open_triple),
+    ("Illegal character", _on_open_string),
+    ('Expected "\'"', _on_open_string),
+    ("Unclosed", _on_open_bracket),
+    ("Unescaped", _on_escape),
+    ("Invalid hex", _on_escape),
+    ("Escaped character", _on_escape),
+    ("Expected ']", _on_header),
+    ("Invalid initial", _on_key),
+    ("Invalid statement", _on_key),
+)
