@@ -28,9 +28,7 @@ class Health:
         if self.draining:
             reasons.append("the instance is stopping")
         if not self.started:
-            reasons.append(
-                "applications are starting" + (f": {', '.join(self.waiting_for)}" if self.waiting_for else "")
-            )
+            reasons.append("applications are starting")
         return reasons
 
 
