@@ -1,0 +1,37 @@
+"""`ADDRESS:PORT` texts and the pairs they stand for.
+
+`*` is every IPv4 address; IPv6 addresses stand in brackets. Names are not resolved: a listener must not depend on DNS.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+LARGEST_PORT = 65535
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Numeric host (`0.0.0.0` for `*`, IPv6 without brackets) and port. Raises ValueError with the reason."""
+    host, _, port_text = text.rpartition(":")
+    port = int(port_text)
+    if not 1 <= port <= LARGEST_PORT:
+        raise ValueError(f"ports go from 1 to {LARGEST_PORT}")
+    if host == "*":
+        return "0.0.0.0", port  # noqa: S104 - the user asked for every address
+    try:
+        numeric = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        raise ValueError(f"`{host}` is not an IP address") from None
+    return str(numeric), port
+
+
+def overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
+    """Whether two listeners exclude each other: same port, and the same address or one of them is every address."""
+    if one[1] != other[1] or (":" in one[0]) != (":" in other[0]):
+        return False
+    return one[0] == other[0] or is_every(one[0]) or is_every(other[0])
+
+
+def is_every(host: str) -> bool:
+    """Whether a host stands for every address of its family."""
+    return host in {"0.0.0.0", "::"}  # noqa: S104

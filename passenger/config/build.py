@@ -1,0 +1,151 @@
+"""From a document of the right shape to the frozen `Config`: defaults, units, absolute paths.
+
+Rules.
+1. `[defaults]` lies below every application: the application's own key wins, tables merge key by key.
+2. A relative path starts at the folder of the file that holds it; an application's `startup_file`, `python` and
+   `document_root` start at its `app_root`. A program name without a slash stays and is looked up in PATH.
+3. What is wrong elsewhere does not stop the rest: a bad value counts as not given, and the table it stands in is named
+   in `broken`, so that later stages draw no conclusions from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Final
+
+from passenger.config.diagnostics import Path
+from passenger.config.document import Document
+from passenger.config.findings import Findings
+from passenger.config.keys import KeySpec, keys_of
+from passenger.config.model import App, Config, EnvValue, Instance, Listener
+from passenger.config.values import Values, absolute
+
+IMPLIED_INSTANCE: Final = "main"
+"""The instance of a file that names none."""
+
+Layer = tuple[Path, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A configuration and the parts of it that lack a value because of an error."""
+
+    config: Config
+    broken: frozenset[Path]
+    """`("apps", NAME)`, `("instances", NAME)`: tables in which something was wrong."""
+
+    def is_whole(self, kind: str, name: str | None) -> bool:
+        return (kind, name) not in self.broken
+
+
+def build(document: Document, findings: Findings) -> Built:
+    """Make the model value; values that do not fit are reported."""
+    return _Builder(document, findings).build()
+
+
+class _Builder:
+    def __init__(self, document: Document, findings: Findings) -> None:
+        self._document = document
+        self._findings = findings
+        bad = {item.path for item in findings.found if item.severity == "error"} | set(document.unresolved)
+        self._bad = {path[:size] for path in bad for size in range(1, len(path) + 1)}
+        self._values = Values(document, findings)
+
+    def build(self) -> Built:
+        instances = self._instances()
+        apps = self._apps(next(iter(instances)) if len(instances) == 1 else None)
+        config = Config(config_version=1, instances=MappingProxyType(instances), apps=MappingProxyType(apps))
+        return Built(config=config, broken=self._broken())
+
+    def _broken(self) -> frozenset[Path]:
+        errors = [item.path for item in self._findings.found if item.severity == "error"]
+        broken: set[Path] = {path[:2] for path in (*errors, *self._document.unresolved) if len(path) >= 2}
+        if any(path[:1] == ("defaults",) for path in errors):
+            broken |= {("apps", name) for name in self._document.data.get("apps", {})}
+        return frozenset(broken)
+
+    def _table_of(self, name: str) -> Mapping[str, Any]:
+        found = self._document.data.get(name)
+        return found if isinstance(found, dict) else {}
+
+    def _instances(self) -> dict[str, Instance]:
+        named = {name: table for name, table in self._table_of("instances").items() if isinstance(table, dict)}
+        if not self._table_of("instances"):
+            named = {IMPLIED_INSTANCE: {}}
+        return {name: Instance(**self._fields(Instance, ((("instances", name), t),))) for name, t in named.items()}
+
+    def _apps(self, only_instance: str | None) -> dict[str, App]:
+        shared: Layer = (("defaults",), self._table_of("defaults"))
+        apps = {}
+        for name, table in self._table_of("apps").items():
+            if not isinstance(table, dict):
+                continue
+            fields = self._fields(App, ((("apps", name), table), shared))
+            if "app_root" not in fields:
+                continue
+            fields.setdefault("instance", only_instance)
+            apps[name] = App(**_below_root(fields))
+        return apps
+
+    def _fields(self, table: type, layers: tuple[Layer, ...]) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
+        for name, spec in keys_of(table).items():
+            if spec.kind == "table" and spec.table:
+                inner = self._inner(name, layers)
+                fields[name] = spec.table(**self._fields(spec.table, inner)) if inner else spec.default
+            elif spec.kind == "env":
+                fields[name] = self._env(self._inner(name, layers))
+            else:
+                self._take(fields, spec, layers)
+        return fields
+
+    def _take(self, fields: dict[str, Any], spec: KeySpec, layers: tuple[Layer, ...]) -> None:
+        for at, table in layers:
+            if spec.name not in table:
+                continue
+            path = (*at, spec.name)
+            if path not in self._bad:
+                value = self._listeners(path, table[spec.name]) if spec.kind == "listeners" else None
+                fields[spec.name] = value or self._values.read(spec, path, table[spec.name])
+            return
+
+    def _inner(self, name: str, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+        return tuple(((*at, name), table[name]) for at, table in layers if isinstance(table.get(name), dict))
+
+    def _env(self, layers: tuple[Layer, ...]) -> Mapping[str, EnvValue]:
+        merged: dict[str, EnvValue] = {}
+        for at, table in reversed(layers):
+            for name, value in table.items():
+                path = (*at, name)
+                if isinstance(value, str) and path not in self._bad:
+                    merged[name] = EnvValue(value, secret=self._document.is_secret(path))
+        return MappingProxyType(merged)
+
+    def _listeners(self, path: Path, items: list[Any]) -> tuple[Listener, ...]:
+        listeners = []
+        for index, item in enumerate(items):
+            here = (*path, index)
+            if isinstance(item, str):
+                address = self._values.read(keys_of(Listener)["address"], here, item)
+                listeners.append(Listener(address=address))
+            else:
+                listeners.append(Listener(**self._fields(Listener, ((here, item),))))
+        return tuple(listeners)
+
+
+def _below_root(fields: dict[str, Any]) -> dict[str, Any]:
+    root = fields["app_root"]
+    fields["document_root"] = absolute(root, fields.get("document_root") or "public")
+    if startup_file := fields.get("startup_file"):
+        fields["startup_file"] = absolute(root, startup_file)
+    if (python := fields.get("python")) and "/" in python:
+        fields["python"] = absolute(root, python)
+    return fields
+
+
+def with_apps(config: Config, names: frozenset[str]) -> Config:
+    """The same configuration with some of its applications only."""
+    apps = {name: app for name, app in config.apps.items() if name in names}
+    return replace(config, apps=MappingProxyType(apps))

@@ -1,0 +1,78 @@
+"""`load`: one call from a file to a valid configuration or to everything that is wrong with it.
+
+Rules.
+1. Stages: reading (E1xx), shape (E2xx), contradictions (E3xx), this host (E4xx). All mistakes of a stage are reported
+   together; a later stage speaks only about parts in which no earlier one found a mistake.
+2. `validate`, `start` and `reload` all go through here: what one accepts, the others accept.
+3. Nothing is written, bound or logged, and no right is needed but to read the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from passenger.config import cross, shape
+from passenger.config.build import build
+from passenger.config.diagnostics import Diagnostic
+from passenger.config.document import Document, read
+from passenger.config.findings import Findings
+from passenger.config.model import Config
+
+if TYPE_CHECKING:
+    from passenger.config.host import Host
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What came of loading. `config` is None exactly when one of the diagnostics is an error."""
+
+    config: Config | None
+    document: Document | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def load(
+    main: str | None,
+    *,
+    text: str | None = None,
+    environ: Mapping[str, str],
+    flags: Sequence[str] = (),
+    cwd: str,
+    host: Host | None,
+    own_ports: frozenset[tuple[str, int]] = frozenset(),
+) -> Loaded:
+    """Read and check a configuration.
+
+    `host` None leaves out everything about this machine (`--no-environment`): secret files are not opened either.
+    `own_ports`: (host, port) pairs that belong to the running instance and may be in use.
+    """
+    document, problems = read(
+        main, text=text, environ=environ, flags=flags, cwd=cwd, read_secrets=host is not None
+    )
+    if document is None:
+        return Loaded(None, None, tuple(problems))
+    findings = Findings(document)
+    config = _check(document, findings, host, environ, own_ports)
+    diagnostics = (*problems, *findings.found)
+    failed = any(item.severity == "error" for item in diagnostics)
+    return Loaded(None if failed else config, document, diagnostics)
+
+
+def _check(
+    document: Document,
+    findings: Findings,
+    host: Host | None,
+    environ: Mapping[str, str],
+    own_ports: frozenset[tuple[str, int]],
+) -> Config | None:
+    if not shape.check(document, findings):
+        return None
+    built = build(document, findings)
+    cross.check(document, built, findings)
+    if host is not None:
+        from passenger.config.host import check
+
+        check(document, built, findings, host=host, environ=environ, own_ports=own_ports)
+    return built.config

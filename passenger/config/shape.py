@@ -1,0 +1,304 @@
+"""Does the document have the shape of the model? `jsonschema` is the judge; the words are ours.
+
+Rules.
+1. Every mistake is reported, each at the exact key or value, with what was expected and what was found.
+2. A file of another format version gets that one error and nothing else.
+3. Paths with an unresolved reference are passed over: they are reported already.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from passenger.config.diagnostics import Path
+from passenger.config.document import Document
+from passenger.config.findings import Findings, table_name
+from passenger.config.keys import KeySpec, spec_at, table_at
+from passenger.config.model import ENV_NAME_HELP, NAME_HELP
+from passenger.config.schema import LARGEST_INTEGER, judge
+from passenger.config.suggest import closest
+from passenger.config.unknown import report_unknown
+from passenger.config.units import duration_guess, size_guess
+from passenger.log import printable
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+NEWEST_VERSION: Final = 1
+TYPE_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "string": "a string",
+        "integer": "an integer",
+        "boolean": "true or false",
+        "object": "a table",
+        "array": "an array",
+    }
+)
+
+
+def check(document: Document, findings: Findings) -> bool:
+    """Report every mistake of shape. False when nothing further can be said about the document."""
+    if not _version(document, findings):
+        return False
+    for error in _errors(document.data):
+        path: Path = tuple(error.absolute_path)
+        if path not in document.unresolved:
+            _TRANSLATORS[str(error.validator)](findings, path, error)
+    return True
+
+
+def _version(document: Document, findings: Findings) -> bool:
+    version = document.data.get("config_version")
+    if version is None:
+        findings.add(
+            "E201",
+            (),
+            "`config_version` is missing",
+            at="table",
+            label=f"add `config_version = {NEWEST_VERSION}` as the first key",
+            docs="config_version",
+        )
+        return True
+    if isinstance(version, int) and not isinstance(version, bool) and version > NEWEST_VERSION:
+        findings.add(
+            "E202",
+            ("config_version",),
+            f"the file has format version {version}, but this Passenger knows versions up to {NEWEST_VERSION}",
+            label="newer than this Passenger",
+            help="install a newer Passenger, or write the file for version 1",
+        )
+        return False
+    return True
+
+
+def _errors(data: dict[str, Any]) -> Iterator[ValidationError]:
+    from jsonschema.validators import Draft7Validator, extend
+
+    types = Draft7Validator.TYPE_CHECKER.redefine(
+        # In TOML 1.0 is no integer.
+        "integer",
+        lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+    )
+    found: Iterator[ValidationError] = extend(Draft7Validator, type_checker=types)(judge()).iter_errors(data)
+    return found
+
+
+def _unknown(findings: Findings, path: Path, error: ValidationError) -> None:
+    for name in error.instance:
+        if name not in error.schema["properties"]:
+            report_unknown(findings, path, name)
+
+
+def _missing(findings: Findings, path: Path, error: ValidationError) -> None:
+    for name in error.validator_value:
+        if name in error.instance or (*path, name) == ("config_version",):
+            continue
+        spec = spec_at((*path, name))
+        example = f' such as `{name} = "{spec.key.example}"`' if spec and spec.key.example else ""
+        where = table_name(path) if path[0] == "apps" else "this table"
+        findings.add(
+            "E208",
+            (*path, name),
+            f"{where} has no `{name}`",
+            at="table",
+            label=f"add `{name}`{example}" if example else f"add `{name}`",
+        )
+
+
+def _wrong_type(findings: Findings, path: Path, error: ValidationError) -> None:
+    spec = None if isinstance(path[-1], int) else spec_at(path)
+    if spec and spec.kind in {"duration", "size"} and is_number(error.instance):
+        _without_unit(findings, path, spec, error.instance)
+        return
+    wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+    expected = " or ".join(TYPE_NAMES[name] for name in wanted)
+    found = type_name(error.instance)
+    findings.add(
+        "E203",
+        path,
+        f"{_called(path)} has the wrong type",
+        label=f"expected {expected}, found {found}",
+        help=_type_help(path, wanted, error.instance),
+    )
+
+
+def _without_unit(findings: Findings, path: Path, spec: KeySpec, number: float) -> None:
+    guess = duration_guess(str(number)) if spec.kind == "duration" else size_guess(str(number))
+    units = "ms, s, m, h, d" if spec.kind == "duration" else "B, KiB, MiB, GiB, KB, MB, GB"
+    fix = f'write `{spec.name} = "{guess}"`' if guess else f"write a string with one of the units {units}"
+    findings.add(
+        "E209",
+        path,
+        f"`{spec.name}` is a {spec.kind} and needs a unit",
+        label=fix,
+        help=f"units are {units}",
+    )
+
+
+def _choice(findings: Findings, path: Path, error: ValidationError) -> None:
+    choices = [str(choice) for choice in error.validator_value]
+    near = closest(error.instance, choices) if isinstance(error.instance, str) else ""
+    listed = ", ".join(f"`{choice}`" for choice in choices)
+    findings.add(
+        "E205",
+        path,
+        f"{_called(path)} cannot be {findings.quote(path, error.instance)}",
+        label=f"did you mean `{near}`?" if near else f"expected {listed}",
+        help=f"`{path[-1]}` takes {listed}" if near else "",
+    )
+
+
+def _malformed(findings: Findings, path: Path, error: ValidationError) -> None:
+    if "propertyNames" in error.absolute_schema_path:
+        _bad_name(findings, path, str(error.instance))
+        return
+    spec = spec_at(path)
+    text = str(error.instance)
+    if spec and spec.kind in {"duration", "size"}:
+        _bad_quantity(findings, path, spec, text)
+    elif spec and spec.kind == "listeners":
+        _bad_form(findings, path, _address_help(path))
+    elif spec and spec.key.pattern:
+        _bad_form(findings, path, spec.key.pattern_help, text)
+    else:
+        findings.add(
+            "E212",
+            path,
+            f"{_called(path)} contains a character that cannot be used here",
+            label=f"{_strange(text)} cannot stand in this value",
+        )
+
+
+def _bad_form(findings: Findings, path: Path, form: str, text: str = "") -> None:
+    value = findings.quote(path, text) if text else "this"
+    findings.add(
+        "E206",
+        path,
+        f"{_called(path)} cannot be {value}" if text else f"{_called(path)} is malformed",
+        label=f"expected {form}",
+    )
+
+
+def _bad_quantity(findings: Findings, path: Path, spec: KeySpec, text: str) -> None:
+    duration = spec.kind == "duration"
+    guess = duration_guess(text) if duration else size_guess(text)
+    forms = "`500ms`, `90s`, `5m`, `2h` or `1d`" if duration else "`512B`, `64KiB`, `20MiB` or `1GiB`"
+    findings.add(
+        "E210",
+        path,
+        f"{findings.quote(path, text)} is not a {spec.kind}",
+        label=f'did you mean `"{guess}"`?' if guess else f"expected a number and one unit, such as {forms}",
+        help=f"write a number and one unit, such as {forms}" if guess else "",
+    )
+
+
+def _bad_name(findings: Findings, path: Path, name: str) -> None:
+    variables = path[-1:] == ("env",)
+    kind = "an environment variable" if variables else f"an {str(path[0])[:-1]}"
+    findings.add(
+        "E211",
+        (*path, name),
+        f'"{printable(name)}" cannot be the name of {kind}',
+        at="key",
+        label=f"names are {ENV_NAME_HELP if variables else NAME_HELP}",
+    )
+
+
+def _out_of_range(findings: Findings, path: Path, error: ValidationError) -> None:
+    low, limit = error.validator == "minimum", error.validator_value
+    value = findings.quote(path, error.instance).strip("`")
+    bound = "the largest number there is" if limit == LARGEST_INTEGER else f"the {'least' if low else 'most'}"
+    findings.add(
+        "E207",
+        path,
+        f"{_called(path)} is too {'small' if low else 'large'}: {value}",
+        label=f"{limit} is {bound}",
+    )
+
+
+def _empty(findings: Findings, path: Path, error: ValidationError) -> None:
+    what = "list" if isinstance(error.instance, list) else "string"
+    findings.add(
+        "E213",
+        path,
+        f"{_called(path)} is an empty {what}",
+        label="give a value, or leave the key out to get its default",
+    )
+
+
+def _called(path: Path) -> str:
+    """A value in a message: `user`, `server_names[1]`, `[apps.blog]`."""
+    name, index = (path[-2], f"[{path[-1]}]") if isinstance(path[-1], int) else (path[-1], "")
+    table = table_at(path) if not index else None
+    if table is not None or path[:1] in {("apps",), ("instances",)} and len(path) == 1:
+        return f"`[{printable('.'.join(str(part) for part in path))}]`"
+    return f"`{printable(str(name))}{index}`"
+
+
+def _type_help(path: Path, wanted: Iterable[str], value: object) -> str:
+    wanted = list(wanted)
+    if wanted == ["string"] and (is_number(value) or isinstance(value, bool)):
+        return f'put it into quotes: `"{str(value).lower()}"`'
+    if wanted == ["integer"] and isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
+        return f"leave out the quotes: `{path[-1]} = {value}`"
+    if wanted == ["boolean"]:
+        words = {"true": "true", "yes": "true", "on": "true", "1": "true"}
+        words |= {"false": "false", "no": "false", "off": "false", "0": "false"}
+        word = words.get(str(value).lower())
+        return f"write `{path[-1]} = {word}`" if word else ""
+    if wanted == ["array"] and isinstance(value, str):
+        return f'put it into brackets: `{path[-1]} = ["..."]`'
+    if wanted == ["object"] and path[:1] in {("apps",), ("instances",)} and len(path) <= 2:
+        return f"each {str(path[0])[:-1]} is a table of its own: `[{path[0]}.NAME]`"
+    return ""
+
+
+def type_name(value: object) -> str:
+    """The TOML type of a value, with its article."""
+    if isinstance(value, bool):
+        return "a boolean"
+    for kind, name in (
+        (str, "a string"),
+        (int, "an integer"),
+        (float, "a float"),
+        (dict, "a table"),
+        (list, "an array"),
+    ):
+        if isinstance(value, kind):
+            return name
+    return "a date or time"
+
+
+def is_number(value: object) -> bool:
+    """Integer or float, and no boolean."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _address_help(path: Path) -> str:
+    spec = spec_at((*path, "address"))
+    return spec.key.pattern_help if spec else ""
+
+
+def _strange(text: str) -> str:
+    for character in text:
+        if not character.isprintable():
+            return f"the character U+{ord(character):04X}"
+    return "one of the characters"
+
+
+_TRANSLATORS: Final[Mapping[str, Callable[[Findings, Path, Any], None]]] = MappingProxyType(
+    {
+        "additionalProperties": _unknown,
+        "required": _missing,
+        "type": _wrong_type,
+        "enum": _choice,
+        "pattern": _malformed,
+        "minimum": _out_of_range,
+        "maximum": _out_of_range,
+        "minLength": _empty,
+        "minItems": _empty,
+    }
+)

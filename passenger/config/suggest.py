@@ -1,0 +1,112 @@
+"""What the writer of a wrong name probably meant.
+
+Rules.
+1. A suggestion is made only when it is likely: few edits for the length of the name, or a known other name.
+2. A key that exists under exactly this name in another table beats a distant look-alike in this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from passenger.config.keys import keys_of, tables
+
+OTHER_NAMES: Final = {
+    "environment": "app_env",
+    "rails_env": "app_env",
+    "rack_env": "app_env",
+    "wsgi_env": "app_env",
+    "node_env": "app_env",
+    "env_vars": "env",
+    "envvars": "env",
+    "environ": "env",
+    "root": "app_root",
+    "directory": "app_root",
+    "chdir": "app_root",
+    "domain": "server_names",
+    "domains": "server_names",
+    "host": "server_names",
+    "hosts": "server_names",
+    "hostname": "server_names",
+    "workers": "max_instances",
+    "processes": "max_instances",
+    "threads": "thread_count",
+    "concurrency": "thread_count",
+    "timeout": "response_timeout",
+    "max_request_time": "response_timeout",
+    "module": "entry_point",
+    "wsgi_module": "entry_point",
+    "callable": "entry_point",
+    "wsgi_file": "startup_file",
+    "virtualenv": "python",
+    "venv": "python",
+    "python_path": "python",
+    "static_files_dir": "document_root",
+    "public": "document_root",
+    "port": "listen",
+    "bind": "listen",
+    "address": "listen",
+    "uid": "user",
+    "gid": "group",
+    "instance_registry_dir": "registry_dir",
+    "ssl_certificate": "tls_certificate",
+    "ssl_certificate_key": "tls_certificate_key",
+    "max_body_size": "client_max_body_size",
+}
+"""Names that other servers, and Passenger's own Nginx and Apache modules, use for what a key here does."""
+
+
+def distance(left: str, right: str) -> int:
+    """Edits (insert, delete, replace, swap of neighbours) that turn one text into the other."""
+    before: list[int] = []
+    previous = list(range(len(right) + 1))
+    for row, mark in enumerate(left, 1):
+        current = [row]
+        for column, other in enumerate(right, 1):
+            cost = min(previous[column] + 1, current[-1] + 1, previous[column - 1] + (mark != other))
+            if row > 1 and column > 1 and mark == right[column - 2] and left[row - 2] == other:
+                cost = min(cost, before[column - 2] + 1)
+            current.append(cost)
+        before, previous = previous, current
+    return previous[-1]
+
+
+def closest(word: str, choices: Iterable[str]) -> str:
+    """The likely choice, or "" when none is near enough."""
+    plain = _plain(word)
+    best, edits = "", max(1, len(word) // 3) + 1
+    for choice in choices:
+        found = 0 if _plain(choice) == plain else distance(word.lower(), choice.lower())
+        if found < edits:
+            best, edits = choice, found
+    return best
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("-", "").replace("_", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A key that was probably meant: `anchor` is "" for the same table."""
+
+    name: str
+    table: str = ""
+
+
+def for_key(word: str, table: type) -> Suggestion | None:
+    """What an unknown key of a table was probably meant to be."""
+    here = keys_of(table)
+    near = closest(word, here)
+    if near and (_plain(near) == _plain(word) or distance(word, near) <= 1):
+        return Suggestion(near)
+    bare = word.removeprefix("passenger_")
+    for name in (word, bare, OTHER_NAMES.get(bare, "")):
+        if name in here and name != word:
+            return Suggestion(name)
+        for anchor, other in tables().items():
+            if name and name in keys_of(other) and other is not table:
+                return Suggestion(name, anchor)
+    return Suggestion(near) if near else None
