@@ -43,6 +43,8 @@ class Diagnostic:
     docs: str = ""
     """Anchor in docs/configuration.md, such as `apps.spawn_method`."""
     severity: Severity = "error"
+    excerpt: tuple[tuple[int, str], ...] = ()
+    """Numbered lines around the spans, for a file that never became part of a document (E1xx)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Rules.
 1. The order is files (main, then `conf.d`), variables, flags, and last the references to the environment and to files.
 2. A path that a flag or variable set has no span: `origin` names the flag or variable.
-3. A later stage says nothing about a path in `unresolved`: its value could not be had, and that is reported already.
+3. A later stage says nothing about a path in `unresolved`: its value is not known.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Document:
         self.data = data
         self.files = tuple(source.name for source in sources)
         self.unresolved = notes.unresolved
-        """Paths whose reference could not be followed; they hold ""."""
+        """Paths whose reference could not be followed, or was not to be (`read_secrets=False`); they hold ""."""
         self._sources = tuple(sources)
         self._overrides = overrides
         self._notes = notes

@@ -15,7 +15,7 @@ import pathlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from passenger.config.diagnostics import Diagnostic, Path, Span
 from passenger.config.files import read_at_most
@@ -106,7 +106,7 @@ class _Walk:
             return value.replace("$" + _LOOKS_LIKE, _LOOKS_LIKE)
         if whole := _WHOLE.fullmatch(value):
             return self._follow({"env": whole[1]}, place, path)
-        return self._guarded(path, lambda: _reject_partial(value))
+        return self._guarded(path, _reject_partial)
 
     def _follow(self, reference: dict[str, Any], place: Place, path: Path) -> Any:
         return self._guarded(path, lambda: self._fetch(reference, place, path))
@@ -137,7 +137,10 @@ class _Walk:
         if "file" in reference:
             self.details[path] = f"file {reference['file']}"
             self.secrets.add(path)
-            return self._secret(reference["file"], path) if self._read_secrets else ""
+            if self._read_secrets:
+                return self._secret(reference["file"], path)
+            self.unresolved.add(path)
+            return ""
         name = reference["env"]
         self.details[path] = f"environment variable {name}"
         found = self._environ.get(name, reference.get("default"))
@@ -189,7 +192,7 @@ def _checked_text(text: str, source: str) -> str:
     return text
 
 
-def _reject_partial(value: str) -> str:
+def _reject_partial() -> NoReturn:
     hint = 'only a whole string is a reference, "${env:NAME}": put the complete value into the variable; '
     hint += "for this very text, write $${env: with two dollar signs"
     raise _RefusedError("E124", "a reference to the environment stands inside other text", "not replaced", hint)

@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import pathlib
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from passenger.config.diagnostics import Diagnostic, Span
 from passenger.config.files import read_at_most
-from passenger.config.source import Source
+from passenger.config.source import Source, lines_of
 from passenger.config.syntax_errors import explain
 
 FILE_SIZE_MAX: Final = 16 * 1024 * 1024
@@ -60,6 +60,20 @@ def read_sources(main: str, *, text: str | None, cwd: str) -> tuple[list[Source]
 
 def parse(name: str, *, folder: str, content: bytes) -> tuple[Source | None, list[Diagnostic]]:
     """Bytes of one file -> its values, or what is wrong with them."""
+    source, problems = _judge(name, folder, content)
+    if source is not None:
+        return source, problems
+    lines = lines_of(content.removeprefix(_BOM))
+    return None, [replace(problem, excerpt=_excerpt(problem, lines)) for problem in problems]
+
+
+def _excerpt(problem: Diagnostic, lines: list[str]) -> tuple[tuple[int, str], ...]:
+    spans = [*([problem.span] if problem.span else []), *(span for span, _ in problem.related)]
+    wanted = {number for span in spans for number in (span.line - 1, span.line)}
+    return tuple((number, lines[number - 1]) for number in sorted(wanted) if 0 < number <= len(lines))
+
+
+def _judge(name: str, folder: str, content: bytes) -> tuple[Source | None, list[Diagnostic]]:
     start = Span(name, 1, 1, 1, 1)
     if content.startswith(_BOM):
         return None, [
