@@ -1,0 +1,87 @@
+"""What an nginx binary can do, read from the text of `nginx -V`: a pure function.
+
+Rules.
+1. Modules that nginx builds unless told otherwise are known by their absence from `--without-...`.
+2. A version number alone condemns nobody: distributions repair old versions without changing the number.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+Version = tuple[int, int, int]
+
+OLDEST: Final[Version] = (1, 20, 0)
+"""Older ones lack `-e` (1.19.5), which keeps nginx from opening a log file that is not ours."""
+
+_HTTP2_DIRECTIVE: Final[Version] = (1, 25, 1)
+_RESPONSE_OVERREAD_FIXED: Final[Version] = (1, 30, 1)
+
+_DISTRIBUTION_PREFIXES: Final = frozenset({"/usr/share/nginx", "/var/lib/nginx"})
+"""Installation prefixes of Debian, Ubuntu, Fedora, RHEL and Alpine; nginx's own packages use /etc/nginx."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """One nginx binary's version and modules."""
+
+    version: Version
+    prefix: str
+    built_in: frozenset[str]
+    """Modules of `--with-...`, such as `http_ssl_module`; not those loaded at run time."""
+    left_out: frozenset[str]
+    """Modules of `--without-...`."""
+
+    @property
+    def version_text(self) -> str:
+        return ".".join(map(str, self.version))
+
+    def has(self, module: str) -> bool:
+        """Whether an optional module is built in."""
+        return module in self.built_in
+
+    def lacks(self, module: str) -> bool:
+        """Whether a module that is there by default was left out."""
+        return module in self.left_out
+
+    @property
+    def can_http2(self) -> bool:
+        """HTTP/2 with the directive `http2` (1.25.1); the older spelling is not used."""
+        return self.has("http_v2_module") and self.version >= _HTTP2_DIRECTIVE
+
+
+def parse(text: str) -> Build:
+    """Read the output of `nginx -V`. Raises ValueError when it is none."""
+    version = re.search(r"^nginx version: [^/\s]+/(\d+)\.(\d+)\.(\d+)", text, re.MULTILINE)
+    if version is None:
+        raise ValueError("no nginx version in the output of -V")
+    arguments = re.search(r"^configure arguments:(.*)$", text, re.MULTILINE)
+    words = re.sub(r"'[^']*'", "", arguments.group(1)).split() if arguments else []
+    prefix = next((word.removeprefix("--prefix=") for word in words if word.startswith("--prefix=")), "")
+    return Build(
+        version=(int(version[1]), int(version[2]), int(version[3])),
+        prefix=prefix,
+        built_in=frozenset(_modules(words, "--with-")),
+        left_out=frozenset(_modules(words, "--without-")),
+    )
+
+
+def warnings(build: Build) -> tuple[str, ...]:
+    """What an operator should know about this binary."""
+    if build.version >= _RESPONSE_OVERREAD_FIXED:
+        return ()
+    flaw = "CVE-2026-42946 (reading beyond a response of the application server)"
+    if build.prefix in _DISTRIBUTION_PREFIXES:
+        said = (
+            f"nginx {build.version_text} comes from a distribution: keep it updated. {flaw} is repaired there under an "
+            "unchanged version number (Debian 12: from 1.22.1-9+deb12u8)."
+        )
+    else:
+        said = f"nginx {build.version_text} is affected by {flaw}: use 1.30.1 or newer."
+    return (said,)
+
+
+def _modules(words: list[str], flag: str) -> list[str]:
+    return [word.removeprefix(flag) for word in words if word.startswith(flag) and "=" not in word]

@@ -1,0 +1,117 @@
+"""From an instance's configuration to the files of its nginx.
+
+Rules.
+1. Pure but for one question to the host, which is passed in: whether an application has a folder `public`.
+2. Mode `managed`: `nginx.conf` and the files it includes, by names relative to it. Mode `external`: `passenger.conf`
+   to be included in the `http` block of somebody else's nginx, with absolute names. Mode `off`: nothing.
+3. The files hold the connect secret: whoever writes them makes them readable by nginx's master only.
+4. Everything nginx writes is below the instance's `nginx/` folder, whatever paths were built into the binary.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from passenger.config.model import InstanceConfig
+from passenger.config.paths import InstancePaths
+from passenger.webserver import locations, mediatypes, process, scgi, servers, sites
+from passenger.webserver.build import Build
+from passenger.webserver.tree import Directive, block, serialize
+
+MANAGED_FILE: Final = "nginx.conf"
+EXTERNAL_FILE: Final = "passenger.conf"
+MEDIA_TYPES_FILE: Final = "mime.types"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rendering:
+    config: InstanceConfig
+    hop: scgi.Hop
+    http2: bool
+    is_folder: Callable[[str], bool]
+
+
+def render(
+    config: InstanceConfig,
+    *,
+    paths: InstancePaths,
+    connect_secret: str,
+    workers: int,
+    user: str | None,
+    group: str | None,
+    build: Build | None = None,
+    open_files: int | None = None,
+    is_folder: Callable[[str], bool] = os.path.isdir,
+) -> dict[str, str]:
+    """File name -> text, all for one folder; empty in mode `off`.
+
+    `user` and `group` are those of the nginx workers, None unless started as root. `build` is what the nginx binary
+    can do (None = a usual one, without HTTP/2). `open_files` is the most descriptors a worker may have.
+    Raises UnrenderableValueError for a value that nginx cannot carry.
+    """
+    mode = config.instance.nginx.mode
+    if mode == "off":
+        return {}
+    hop = scgi.Hop(
+        upstream=scgi.upstream_name(config.name),
+        secret=connect_secret,
+        retry=config.instance.nginx.retry_on_core_crash,
+        folder="" if mode == "managed" else f"{paths.nginx}/current/",
+    )
+    rendering = _Rendering(config=config, hop=hop, http2=build is not None and build.can_http2, is_folder=is_folder)
+    body = [scgi.upstream(config.name, paths.request), *_servers(rendering)]
+    files = {
+        scgi.PARAMETERS_FILE: serialize(scgi.request_parameters(), heading="What the core is told of every request."),
+    }
+    for name, app in config.apps.items():
+        text = serialize(scgi.app_pass(hop, name, app), heading=f"How requests get to the application {name}.")
+        files[locations.app_file(name)] = text
+    if mode == "external":
+        return {EXTERNAL_FILE: serialize(body, heading=_external_heading(config, paths))} | files
+    main = process.main(config, paths=paths, workers=workers, user=user, group=group, open_files=open_files)
+    http = block("http", body=[*process.http(config, paths=paths, build=build), *body])
+    return {
+        MANAGED_FILE: serialize([*main, http], heading=f"nginx of the instance {config.name}. {_WARNING}"),
+        MEDIA_TYPES_FILE: serialize([mediatypes.types()], heading="Content types of static files."),
+    } | files
+
+
+_WARNING: Final = "Rendered from its configuration; never edit this."
+
+
+def _servers(rendering: _Rendering) -> list[Directive]:
+    config = rendering.config
+    found = sites.sites(config)
+    taken = sites.all_names(found)
+    rendered = []
+    for listeners in servers.listener_sets(config.instance.nginx, http2=rendering.http2):
+        if config.instance.nginx.mode == "managed" and all(site.names for site in found):
+            rendered.append(servers.catch_all_server(listeners))
+        for site in found:
+            body = _site_body(rendering, site)
+            rendered.append(servers.site_server(site, listeners, taken=taken, body=body))
+    return rendered + servers.admin_server(config.instance.admin, rendering.hop)
+
+
+def _site_body(rendering: _Rendering, site: sites.Site) -> list[Directive]:
+    external = rendering.config.instance.nginx.mode == "external"
+    body = [*(locations.file_cache() if external else []), scgi.away_location()]
+    for _, name in site.apps:
+        app = rendering.config.apps[name]
+        root = locations.document_root(app, is_folder=rendering.is_folder)
+        body += locations.app_locations(name, app, root=root, folder=rendering.hop.folder)
+    if all(base_uri != "/" for base_uri, _ in site.apps):
+        body.append(servers.nothing_at_the_root())
+    return body
+
+
+def _external_heading(config: InstanceConfig, paths: InstancePaths) -> str:
+    return (
+        f"The instance {config.name} behind an nginx that somebody else runs. {_WARNING}\n"
+        f"In the `http` block of that nginx:  include {paths.nginx}/current/{EXTERNAL_FILE};\n"
+        "Its workers must run as `nginx.user` and `nginx.group` of the instance; reload it after each reload of the "
+        "instance."
+    )

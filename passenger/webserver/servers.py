@@ -1,0 +1,130 @@
+"""The server blocks: one per site and per set of listeners that share a certificate.
+
+Rules.
+1. Every listener serves every site. A listener's certificate belongs to all of its servers.
+2. Exactly one server of a listener is its default server: the default site, else one that answers 404.
+3. Options of a socket (`ipv6only`) stand in the default server only; nginx refuses them twice.
+4. Header hygiene is said in every server, so that an `http` block of somebody else cannot loosen it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from passenger.config.model import Admin, Listener, Nginx
+from passenger.webserver import addresses
+from passenger.webserver.scgi import Hop, away_location, on, probe_pass
+from passenger.webserver.sites import Site
+from passenger.webserver.tree import Directive, UnrenderableValueError, block, directive
+
+PROBES: Final = ("livez", "readyz", "startupz")
+
+_FALLBACK_NAME: Final = "localhost"
+"""What `$host` is for a client that names no host (HTTP/1.0)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerSet:
+    """Listeners that share a certificate, or that have none."""
+
+    listeners: tuple[Listener, ...]
+    http2: bool
+
+    @property
+    def tls(self) -> tuple[str, str] | None:
+        return _certificate(self.listeners[0])
+
+
+def listener_sets(nginx: Nginx, *, http2: bool) -> list[ListenerSet]:
+    """The listeners, grouped. Raises UnrenderableValueError for a certificate without key and for twins."""
+    addresses.refuse_twins([addresses.parse(listener.address) for listener in nginx.listen])
+    grouped: dict[tuple[str, str] | None, list[Listener]] = {}
+    for listener in nginx.listen:
+        grouped.setdefault(_certificate(listener), []).append(listener)
+    return [ListenerSet(listeners=tuple(listeners), http2=http2) for listeners in grouped.values()]
+
+
+def site_server(site: Site, listeners: ListenerSet, *, taken: frozenset[str], body: Sequence[Directive]) -> Directive:
+    """The server of a site on a set of listeners."""
+    default = not site.names
+    names = site.names or ((_FALLBACK_NAME,) if _FALLBACK_NAME not in taken else ("_",))
+    return block(
+        "server", body=[*_listen(listeners, default=default), directive("server_name", *names), *_hygiene(), *body]
+    )
+
+
+def catch_all_server(listeners: ListenerSet) -> Directive:
+    """The default server when no application answers for unknown hosts."""
+    nothing = block("location", "/", body=[directive("return", "404")])
+    return block(
+        "server",
+        body=[*_listen(listeners, default=True), directive("server_name", "_"), *_hygiene(), nothing],
+        comment="no application answers for other host names",
+    )
+
+
+def nothing_at_the_root() -> Directive:
+    """For a site whose applications all live below a base URI."""
+    return block("location", "/", body=[directive("return", "404")])
+
+
+def admin_server(admin: Admin, hop: Hop) -> list[Directive]:
+    """The probes' own server; nothing when there is no such listener."""
+    if admin.listen is None:
+        return []
+    listener = ListenerSet(listeners=(Listener(address=admin.listen),), http2=False)
+    probes = [block("location", "=", f"/{probe}", body=probe_pass(hop, probe)) for probe in PROBES]
+    body = [
+        *_listen(listener, default=True),
+        directive("server_name", "_"),
+        *_hygiene(),
+        directive("access_log", "off"),
+        away_location(),
+        *probes,
+        nothing_at_the_root(),
+    ]
+    return [block("server", body=body, comment="probes; keep this off the public network")]
+
+
+def _listen(listeners: ListenerSet, *, default: bool) -> list[Directive]:
+    lines = []
+    for listener in listeners.listeners:
+        address = addresses.parse(listener.address)
+        words = [addresses.text(address)]
+        words += ["default_server"] if default else []
+        words += ["ssl"] if listeners.tls else []
+        words += ["ipv6only=on"] if default and ":" in address.host else []
+        lines.append(directive("listen", *words))
+    if listeners.tls is None:
+        return lines
+    certificate, certificate_key = listeners.tls
+    return [
+        *lines,
+        *([directive("http2", "on")] if listeners.http2 else []),
+        directive("ssl_certificate", certificate),
+        directive("ssl_certificate_key", certificate_key),
+        directive("ssl_protocols", "TLSv1.2", "TLSv1.3"),
+        directive("ssl_session_cache", "shared:passenger_tls:10m"),
+        directive("ssl_session_timeout", "1d"),
+    ]
+
+
+def _hygiene() -> list[Directive]:
+    return [directive("underscores_in_headers", on(False)), directive("ignore_invalid_headers", on(True))]
+
+
+def _certificate(listener: Listener) -> tuple[str, str] | None:
+    certificate, certificate_key = listener.tls_certificate, listener.tls_certificate_key
+    if certificate is None and certificate_key is None:
+        return None
+    if certificate is None or certificate_key is None:
+        raise UnrenderableValueError(
+            f"the listener {listener.address} has a certificate or a key, but not both",
+            hint="set `tls_certificate` and `tls_certificate_key`, or neither",
+        )
+    for path in (certificate, certificate_key):
+        if not path.startswith("/"):
+            raise UnrenderableValueError(f"{path!r} is not an absolute path", hint="nginx needs the whole path")
+    return certificate, certificate_key
