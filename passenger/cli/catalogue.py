@@ -1,0 +1,71 @@
+"""Which commands exist, what each is for, and where its code is; the text of `passenger --help`.
+
+Rules.
+1. Nothing is imported here: `passenger --help` costs little more than starting Python.
+2. A target is `module:name` of a click command (or of a plain function that takes the arguments, marked `plain`).
+3. A command without a summary is hidden: other programs call it, people do not.
+"""
+
+COMMANDS = {
+    "validate": ("passenger.cli.validate:validate", "Check a configuration; report every mistake at once."),
+    "start": ("passenger.cli.start:start", "Start the instances of a configuration, or the app in a folder."),
+    "stop": ("passenger.cli.stop:stop", "Stop an instance after its requests have finished."),
+    "reload": ("passenger.cli.reload:reload", "Apply a changed configuration to a running instance."),
+    "status": ("passenger.cli.status:status", "Show what runs: components, applications, processes, queues."),
+    "health": ("passenger.cli.health:health", "Say by exit status whether an instance is healthy (for probes)."),
+    "config": ("", "Show, render and explain configurations (see `passenger config --help`)."),
+    "env": ("passenger.cli.env:env", "Show the environment that an application gets, and why."),
+    "version": ("passenger.cli.version:version", "Show the version."),
+    "resolve-plan": ("passenger.cli.resolve_plan:resolve_plan", ""),
+}
+
+CONFIG_COMMANDS = {
+    "show": ("passenger.cli.config_show:show", "The configuration in effect, with the origin of every value."),
+    "render": ("passenger.cli.config_render:render", "The nginx files that an instance would use."),
+    "schema": ("passenger.cli.config_schema:schema", "The JSON schema of passenger.toml, for editors."),
+    "keys": ("passenger.cli.config_keys:keys", "Every key: type, default, unit, since when, reload or restart."),
+}
+
+GROUPS = {"": COMMANDS, "config": CONFIG_COMMANDS}
+
+PLAIN = frozenset({"passenger.cli.health:health"})
+"""Commands that parse their own arguments because they must cost as little as possible."""
+
+_INTRODUCTIONS = {
+    "": "The Passenger application server: one TOML file, one command, nginx in front, a watchdog behind.",
+    "config": "Look at configurations. Nothing is started and nothing is changed.",
+}
+
+_EXAMPLES = {
+    "": ("passenger start", "passenger validate passenger.toml", "passenger status --watch"),
+    "config": ("passenger config show --origin", "passenger config render --out /tmp/nginx"),
+}
+
+_ENDINGS = {
+    "": "Exit status: 0 done, 1 failed, 2 usage, 3 no such instance or none chosen, 78 invalid configuration.\n",
+    "config": "",
+}
+
+
+def help_text(group: str) -> str:
+    """The help page of `passenger` ("" ) or of a group of commands."""
+    program = f"passenger {group}".rstrip()
+    visible = {name: summary for name, (_, summary) in GROUPS[group].items() if summary}
+    width = max(map(len, visible)) + 2
+    lines = [
+        f"Usage: {program} COMMAND [OPTIONS]",
+        "",
+        f"  {_INTRODUCTIONS[group]}",
+        "",
+        "Commands:",
+        *(f"  {name:<{width}}{summary}" for name, summary in visible.items()),
+        "",
+        "Options:",
+        "  --help     This page; `COMMAND --help` describes one command.",
+        *(("  --version  Show the version.",) if not group else ()),
+        "",
+        "Examples:",
+        *(f"  {line}" for line in _EXAMPLES[group]),
+        "",
+    ]
+    return "\n".join(lines) + _ENDINGS[group]

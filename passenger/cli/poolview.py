@@ -1,0 +1,101 @@
+"""The pool as operators of Passenger know it from `passenger-status`: a CoreStatus as lines of text. Pure.
+
+Rules.
+1. Labels and their order are those of Passenger's own report: scripts look for them.
+2. What came from an application (names, paths, error summaries) is shown with control characters made visible.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from passenger.log import printable
+from passenger.wire.status import CoreStatus, GroupStatus, ProcessStatus
+
+MIB = 1024 * 1024
+Paint = Callable[[str], str]
+
+
+def plain(text: str) -> str:
+    return text
+
+
+def emphasised(text: str) -> str:
+    """Bold blue, as Passenger paints its headings."""
+    return f"\x1b[1;34m{text}\x1b[0m"
+
+
+def pool_lines(core: CoreStatus, *, now: float, heading: Paint = plain, verbose: bool = False) -> Iterator[str]:
+    """The report, line by line. `now` is wall time in seconds since the epoch."""
+    pool = core["pool"]
+    yield heading("----------- General information -----------")
+    yield f"Max pool size : {pool['max_pool_size']}"
+    yield f"App groups    : {len(pool['groups'])}"
+    yield f"Processes     : {pool['processes']}"
+    yield f"Requests in top-level queue : {pool['queue']}"
+    yield ""
+    yield heading("----------- Application groups -----------")
+    for group in pool["groups"]:
+        yield from _group(group, now, verbose=verbose)
+        yield ""
+
+
+def _group(group: GroupStatus, now: float, *, verbose: bool) -> Iterator[str]:
+    yield printable(f"{group['name']} ({group['app_env']}):")
+    yield printable(f"  App root: {group['app_root']}")
+    yield f"  Requests in queue: {group['queue']}"
+    if group["spawning"]:
+        yield f"  (spawning {group['spawning']} new process{'es' if group['spawning'] > 1 else ''}...)"
+    if group["backing_off_for"] > 0:
+        yield f"  (keeps failing; next try in {duration(group['backing_off_for'])})"
+    if error := group["last_error"]:
+        yield printable(f"  Last error: {error['summary']} (id {error['id']}, {duration(now - error['at'])} ago)")
+    if verbose:
+        counters = group["counters"].items()
+        yield "  Counters: " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in counters)
+    for process in group["processes"]:
+        yield from _process(process, verbose=verbose)
+
+
+def _process(process: ProcessStatus, *, verbose: bool) -> Iterator[str]:
+    yield (
+        f"  * PID: {process['pid']:<5}   Sessions: {process['sessions']:<2}      "
+        f"Processed: {process['processed']:<5}   Uptime: {duration(process['uptime'])}"
+    )
+    yield (
+        f"    CPU: {_cpu(process):<5}  Memory  : {_memory(process):<5}   Last used: {duration(process['idle_for'])} ago"
+    )
+    if process["state"] != "enabled":
+        yield "    " + ("Draining..." if process["state"] == "draining" else "Shutting down...")
+    if verbose:
+        yield f"    GUPID: {printable(process['gupid'])}   Concurrency: {process['concurrency']}"
+
+
+def _cpu(process: ProcessStatus) -> str:
+    """Share of one CPU over the life of the process, as `ps` defines it."""
+    if process["cpu_seconds"] is None or process["uptime"] <= 0:
+        return "?"
+    return f"{100 * process['cpu_seconds'] / process['uptime']:.0f}%"
+
+
+def _memory(process: ProcessStatus) -> str:
+    """What the process costs: its share of shared pages counted once (PSS), else its resident size."""
+    size = process["pss"] if process["pss"] is not None else process["rss"]
+    return "?" if size is None else f"{max(1, round(size / MIB))}M"
+
+
+def duration(seconds: float) -> str:
+    """`5m 2s`: days, hours, minutes and seconds, without leading zeros."""
+    left = max(0, int(seconds))
+    parts: list[str] = []
+    for unit, name in ((86400, "d"), (3600, "h"), (60, "m")):
+        if left >= unit or parts:
+            parts.append(f"{left // unit}{name}")
+            left %= unit
+    return " ".join((*parts, f"{left}s"))
+
+
+def stamp(wall: float) -> str:
+    """Local date and time with the offset from UTC."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(wall))

@@ -1,0 +1,138 @@
+"""`passenger start`: check everything, make the plans, become the watchdog."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from passenger.cli import outputs
+from passenger.cli.becoming import become_watchdog
+from passenger.cli.daemon import run_in_background
+from passenger.cli.options import config_option, examples, set_option
+from passenger.cli.planning import make_plan
+from passenger.cli.resolution import Resolution, Source, find_source, resolve
+from passenger.cli.standalone import instance_name
+from passenger.cli.start_request import StartRequest
+from passenger.cli.system import planning_host, reload_argv, validation_host
+from passenger.config.model import of_instance
+from passenger.errors import EXIT_OK, HostError
+from passenger.instance.plan import Plan
+from passenger.instance.registry import find_instances
+
+
+@click.command(
+    epilog=examples(
+        "passenger start",
+        "passenger start ~/blog --port 8000",
+        "passenger start --config /etc/passenger/passenger.toml --daemonize --log-file /var/log/passenger.log",
+    )
+)
+@click.argument("directory", metavar="[DIR]", required=False)
+@config_option
+@set_option
+@click.option("--instance", "-i", "instances", metavar="NAME", multiple=True, help="Start only this one. Repeatable.")
+@click.option("--port", "-p", type=click.IntRange(1, 65535), help="Listen on this port.")
+@click.option("--address", "-a", metavar="IP", help="Listen on this address, such as 0.0.0.0.")
+@click.option("--environment", "-e", metavar="NAME", help="`app_env` of every application, such as development.")
+@click.option(
+    "--daemonize", "-d", is_flag=True, help="Return when the instance is ready; it goes on in the background."
+)
+@click.option("--pid-file", metavar="FILE", help="Write the process id of the watchdog there.")
+@click.option(
+    "--log-file", metavar="FILE", help="Append all output there.  [default with --daemonize: passenger.NAME.log]"
+)
+def start(
+    *,
+    directory: str | None,
+    config_file: str | None,
+    sets: tuple[str, ...],
+    instances: tuple[str, ...],
+    port: int | None,
+    address: str | None,
+    environment: str | None,
+    daemonize: bool,
+    pid_file: str | None,
+    log_file: str | None,
+) -> int:
+    """Start the instances of a configuration, or serve the application in DIR.
+
+    Without --config: DIR/passenger.toml if there is one, else the application in DIR with default settings on
+    127.0.0.1:3000, else /etc/passenger/passenger.toml. Nothing is started when the configuration has a mistake.
+    """
+    if directory is not None and config_file is not None:
+        raise click.UsageError("give either DIR or --config, not both")
+    request = StartRequest(
+        cwd=str(Path.cwd()),
+        config_file=config_file,
+        directory=directory,
+        sets=sets,
+        instances=instances,
+        port=port,
+        address=address,
+        environment=environment,
+    )
+    source = find_source(request)
+    refuse_second(request, source)
+    plans = make_plans(request, source)
+    if daemonize:
+        return _background(plans, Path(log_file or f"passenger.{plans[0].name}.log"), pid_file)
+    if log_file is not None:
+        outputs.redirect_output(outputs.open_log(log_file))
+    if pid_file is not None:
+        outputs.write_pid_file(pid_file, os.getpid())
+    return become_watchdog(plans, os.environ)
+
+
+def make_plans(request: StartRequest, source: Source) -> list[Plan]:
+    """One plan per chosen instance. Raises InvalidConfigurationError and HostError; nothing has been started then."""
+    resolution: Resolution = resolve(request, source, environ=os.environ, host=validation_host())
+    if source.found is not None:
+        print(f"serving {request.folder} (found {source.found.evidence})", file=sys.stderr)
+    host = planning_host()
+    return [
+        make_plan(
+            of_instance(resolution.config, name),
+            host=host,
+            config_files=resolution.files,
+            reload_argv=reload_argv(request, name),
+        )
+        for name in resolution.instances
+    ]
+
+
+def refuse_second(request: StartRequest, source: Source) -> None:
+    """Raises HostError when an instance of this configuration runs already.
+
+    The watchdog's lock is what really keeps a second one out; this only comes before the complaint that the port,
+    which is our own, is in use.
+    """
+    for record in find_instances(None, os.environ, os.geteuid()):
+        if source.text is not None:
+            same = record.name == instance_name(request.folder)
+        else:
+            same = _same_file(source.file, record.config_files[:1])
+            same = same and (not request.instances or record.name in request.instances)
+        if same:
+            raise HostError(
+                f"instance {record.name} is already running (watchdog pid {record.watchdog_pid})",
+                hint="`passenger reload` applies a changed configuration, `passenger stop` ends it",
+            )
+
+
+def _same_file(file: str, others: Sequence[str]) -> bool:
+    return any(Path(file).resolve() == Path(other).resolve() for other in others)
+
+
+def _background(plans: list[Plan], log_file: Path, pid_file: str | None) -> int:
+    pid = run_in_background(plans, log_file=str(log_file.absolute()), environ=os.environ, become=become_watchdog)
+    if pid_file is not None:
+        outputs.write_pid_file(pid_file, pid)
+    for plan in plans:
+        print(f"instance {plan.name} is ready (pid {pid}, log {log_file.absolute()})")
+        for app, url in plan.urls.items():
+            print(f"  {app}: {url}")
+    return EXIT_OK

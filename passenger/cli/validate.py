@@ -1,0 +1,75 @@
+"""`passenger validate`: every mistake at once; nothing is written, bound or started."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from passenger import __version__
+from passenger.cli.colour import wants_colour
+from passenger.cli.configuration import find_file, report_on
+from passenger.cli.options import examples, format_option, set_option
+from passenger.cli.system import validation_host
+from passenger.errors import EXIT_INVALID_CONFIGURATION, EXIT_OK
+
+if TYPE_CHECKING:
+    from passenger.config.load import Loaded
+
+STDIN = "-"
+
+
+@click.command(
+    epilog=examples(
+        "passenger validate",
+        "passenger validate /etc/passenger/passenger.toml --deny-warnings",
+        "passenger validate --no-environment --format sarif passenger.toml",
+        "cat passenger.toml | passenger validate -",
+    )
+)
+@click.argument("file", metavar="[FILE|-]", required=False)
+@format_option("text", "json", "sarif", "github")
+@click.option("--no-environment", is_flag=True, help="Leave out the checks of this host: folders, users, ports.")
+@click.option("--deny-warnings", is_flag=True, help="Exit with 78 for warnings too.")
+@set_option
+def validate(*, file: str | None, form: str, no_environment: bool, deny_warnings: bool, sets: tuple[str, ...]) -> int:
+    """Check a configuration: syntax, keys and values, contradictions, and whether this host can run it.
+
+    FILE is ./passenger.toml, else /etc/passenger/passenger.toml, when left out; `-` reads standard input.
+    Exit status 0: valid. 78: not.
+    """
+    from passenger.config.load import load
+
+    cwd = str(Path.cwd())
+    text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if file == STDIN else None
+    name = STDIN if text is not None else find_file(file, cwd=cwd)
+    loaded = load(
+        name, text=text, environ=os.environ, flags=sets, cwd=cwd, host=None if no_environment else validation_host()
+    )
+    failed = loaded.config is None or (deny_warnings and bool(loaded.diagnostics))
+    if form == "text":
+        colour = wants_colour(sys.stderr, os.environ)
+        if loaded.diagnostics:
+            print(report_on(loaded, stream_is_colour=colour).rstrip("\n"), file=sys.stderr)
+        if not failed:
+            print(f"{name}: valid" if name != STDIN else "<stdin>: valid")
+    else:
+        print(_for_machines(form, loaded), end="")
+    return EXIT_INVALID_CONFIGURATION if failed else EXIT_OK
+
+
+def _for_machines(form: str, loaded: Loaded) -> str:
+    from passenger.config import report_machine
+
+    if form == "json":
+        text = report_machine.to_json(loaded.diagnostics, loaded.document)
+    elif form == "github":
+        text = report_machine.to_github(loaded.diagnostics, loaded.document)
+    else:
+        from passenger.config.codes import CODES
+
+        text = report_machine.to_sarif(loaded.diagnostics, loaded.document, version=__version__, meanings=CODES)
+    return text if not text or text.endswith("\n") else text + "\n"
