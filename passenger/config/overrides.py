@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from passenger.config.diagnostics import Diagnostic, Origin, Path
 from passenger.config.places import Place, document_places
+from passenger.config.source import NESTING_MAX, is_deeper_than
 
 VARIABLE_PREFIX: Final = "PASSENGER__"
 _ENV_DEPTHS: Final = {"apps": 3, "defaults": 2}
@@ -81,6 +82,8 @@ def _toml_value(text: str) -> Any:
         parsed = tomllib.loads(f"v = {{v = {text}}}")
     except (ValueError, RecursionError):
         return text
+    if is_deeper_than(NESTING_MAX, parsed):
+        return text
     is_one_value = list(parsed) == ["v"] and list(parsed["v"]) == ["v"]
     return parsed["v"]["v"] if is_one_value else text
 
@@ -116,9 +119,9 @@ def _variable(name: str, text: str) -> Override | Diagnostic:
     depth = _ENV_DEPTHS.get(steps[0], 0)
     if depth and len(steps) > depth and steps[depth - 1] == "env":
         steps = [*steps[:depth], "__".join(steps[depth:])]
-    if not all(steps):
-        message = f"the variable `{name}` names no configuration key: an empty part between double underscores"
-        hint = "write PASSENGER__apps__NAME__KEY=VALUE or PASSENGER__instances__NAME__TABLE__KEY=VALUE"
+    if not all(steps) or len(steps) > NESTING_MAX:
+        message = f"the variable `{name}` names no configuration key"
+        hint = "names stand between double underscores, such as PASSENGER__apps__blog__min_instances=3"
         return Diagnostic(code="E131", message=message, help=hint)
     return Override(tuple(steps), text, Origin(kind="variable", detail=name))
 
@@ -134,7 +137,7 @@ def _flag(flag: str) -> Override | Diagnostic:
 
 def _dotted(text: str) -> Path:
     """The steps of a dotted key; () when it is none."""
-    if "\n" in text:
+    if "\n" in text or text.count(".") > NESTING_MAX:
         return ()
     try:
         inner: Any = tomllib.loads(f"{text} = 0")

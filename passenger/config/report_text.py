@@ -37,9 +37,10 @@ def render(diagnostics: Sequence[Diagnostic], document: Document | None, *, colo
     paint = _Paint(color)
     lines: list[str] = []
     for found in ordered[:SHOWN_MAX]:
+        lines += [""] if lines else []
         lines += _Block(found, document, paint, max(width, _WIDTH_MIN)).lines()
     if len(ordered) > SHOWN_MAX:
-        lines.append(f"... and {len(ordered) - SHOWN_MAX} more")
+        lines.append(f"\n... and {len(ordered) - SHOWN_MAX} more")
     errors, warnings = counts(diagnostics)
     lines.append(f"{_number(errors, 'error')}, {_number(warnings, 'warning')}")
     text = "\n".join(lines) + "\n"

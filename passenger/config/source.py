@@ -8,12 +8,15 @@ Rules.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from passenger.config.diagnostics import Path
 
 if TYPE_CHECKING:
     from passenger.config.spans import SpanIndex
+
+NESTING_MAX: Final = 32
+"""Levels of tables and arrays; the model has six."""
 
 
 class Source:
@@ -46,6 +49,17 @@ class Source:
                 return depth
             here = here[step]
         return len(path)
+
+
+def is_deeper_than(levels: int, data: object) -> bool:
+    """Whether tables and arrays are nested deeper than so many levels; found without recursion."""
+    inner: list[Any] = [data]
+    for _ in range(levels + 1):
+        values = (value for item in inner for value in (item.values() if isinstance(item, dict) else item))
+        inner = [value for value in values if isinstance(value, (dict, list))]
+        if not inner:
+            return False
+    return True
 
 
 def lines_of(content: bytes) -> list[str]:

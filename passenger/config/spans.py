@@ -132,8 +132,10 @@ class SpanIndex:
 
     def _read_pair(self, node: Node, table: Entry, path: Path) -> None:
         keys = next((child for child in node.children if child.type in _KEYS), None)
-        value = node.children[-1]
-        if keys is None or not value.is_named or value.type in _KEYS | _NO_VALUES:
+        value = next(
+            (child for child in node.children if child.is_named and child.type not in _KEYS | _NO_VALUES), None
+        )
+        if keys is None or value is None:
             return
         parts = self._key_parts(keys)
         name, span = parts[-1]

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from passenger.config.diagnostics import Diagnostic, Span
 from passenger.config.files import read_at_most
-from passenger.config.source import Source, lines_of
+from passenger.config.source import NESTING_MAX, Source, is_deeper_than, lines_of
 from passenger.config.syntax_errors import explain
 
 FILE_SIZE_MAX: Final = 16 * 1024 * 1024
@@ -82,7 +82,7 @@ def _judge(name: str, folder: str, content: bytes) -> tuple[Source | None, list[
                 message="the file starts with a byte order mark",
                 span=start,
                 label="three invisible bytes stand before this character",
-                help="save it as \"UTF-8 without BOM\", or run: sed -i '1s/^\\xEF\\xBB\\xBF//' FILE",
+                help=f"save it as \"UTF-8 without BOM\", or run: sed -i '1s/^\\xEF\\xBB\\xBF//' {name}",
             )
         ]
     try:
@@ -97,13 +97,19 @@ def _judge(name: str, folder: str, content: bytes) -> tuple[Source | None, list[
 
 
 def _parse_toml(name: str, folder: str, content: bytes, text: str) -> tuple[Source | None, list[Diagnostic]]:
+    too_deep = Diagnostic(
+        code="E109",
+        message=f"tables and arrays are nested more than {NESTING_MAX} levels deep",
+        span=Span(name, 1, 1, 1, 1),
+    )
     try:
         data: dict[str, Any] = tomllib.loads(text)
     except RecursionError:
-        message = "the file is nested too deeply"
-        return None, [Diagnostic(code="E109", message=message, span=Span(name, 1, 1, 1, 1))]
+        return None, [too_deep]
     except ValueError as error:  # TOMLDecodeError, and int() on thousands of digits
         return None, explain(name, text, error)
+    if is_deeper_than(NESTING_MAX, data):
+        return None, [too_deep]
     return Source(name=name, folder=folder, content=content, data=data), []
 
 

@@ -49,6 +49,8 @@ class _Refused:
 _KEY_VALUE: Final = re.compile(r"""^\s*(?P<key>(?:[\w.\-\s]|"[^"]*"|'[^']*')+?)\s*=\s*(?P<value>.*?)\s*$""")
 _COMMENT: Final = re.compile(r"\s+#.*$")
 _ITEM: Final = re.compile(r"[^,\]}#]*[^,\]}#\s]|.")
+_WORD_BEFORE: Final = re.compile(r"""[^\s,\[\]{}="']+$""")
+_WORD_AFTER: Final = re.compile(r"""[^\s,\[\]{}="'#]+""")
 _WITH_UNIT: Final = re.compile(r"^[+-]?\d[\d_.]*\s*(?:%|[A-Za-z]+)$")
 _SECOND_KEY: Final = re.compile(r"^\s*[\w.\-]+\s*=(?!=)")
 _WORDS: Final = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "false", "off": "false"}
@@ -91,6 +93,8 @@ def _on_word(refused: _Refused, key: str, value: str, start: int) -> Advice:
         return refused.advice(start, end, "TOML has no such value", "to leave a key at its default, remove it")
     if _WITH_UNIT.match(value):
         return refused.advice(start, end, "a value with a unit is a string", f'write {key}"{value}"', "quotes missing")
+    if _SECOND_KEY.match(refused.rest):
+        return refused.advice(refused.column, end, "a second key on the line", "write one key per line")
     if value[0] in "\"'":
         return refused.advice(
             refused.column,
@@ -99,8 +103,6 @@ def _on_word(refused: _Refused, key: str, value: str, start: int) -> Advice:
             'a quote inside "..." is written \\"',
             "text after a value",
         )
-    if _SECOND_KEY.match(refused.rest):
-        return refused.advice(refused.column, end, "a second key on the line", "write one key per line")
     if re.fullmatch(r"[+-]?0\d+", value):
         return refused.advice(start, end, "leading zero", f"write {key}{value.lstrip('+-0') or '0'}, or quote it")
     text = value.strip("\"'")
@@ -161,6 +163,12 @@ def _on_open_triple(refused: _Refused) -> Advice:
 
 
 def _on_open_bracket(refused: _Refused) -> Advice:
+    before = _WORD_BEFORE.search(refused.text, 0, refused.column - 1)
+    after = _WORD_AFTER.match(refused.rest)
+    if before and after:
+        word = before[0] + after[0]
+        start = before.start() + 1
+        return refused.advice(start, start + len(word), "a string needs quotes", f'write "{word}"', "quotes missing")
     is_array = "array" in refused.message
     bracket, closing = ("[", "]") if is_array else ("{", "}")
     opener = re.compile(r"=\s*" + re.escape(bracket))
@@ -197,18 +205,38 @@ def _on_header(refused: _Refused) -> Advice:
     return refused.advice(refused.column, refused.column + 1, f"`{closing}` expected", hint)
 
 
+def _on_long_number(refused: _Refused) -> Advice:
+    start = re.search(r"\d{4000}", refused.text)
+    column = start.start() + 1 if start else refused.column
+    return refused.advice(column, len(refused.text) + 1, "thousands of digits")
+
+
+def _on_twice(refused: _Refused) -> Advice:
+    key = re.match(r"\s*([^=]*[^=\s])", refused.text)
+    start, end = (key.start(1) + 1, key.end(1) + 1) if key else (refused.column, refused.column + 1)
+    hint = "each table is written in one piece: keep its keys together under one header"
+    return refused.advice(start, end, "this table is complete already", hint, "a table is defined in two places")
+
+
 def _on_key(refused: _Refused) -> Advice:
-    if refused.rest.startswith("}"):
-        return refused.advice(refused.column, refused.column + 1, "no comma before this", "remove the comma before `}`")
+    start, rest = refused.column, refused.rest
+    if rest.startswith("}"):
+        return refused.advice(start, start + 1, "no comma before this", "remove the comma before `}`")
+    if not rest and "{" in refused.text:
+        return refused.advice(start, start + 1, "the line ends here", "a table in braces stands on one line")
     hint = "keys have letters, digits, `-` and `_`; any other key needs quotes"
-    return refused.advice(refused.column, refused.column + 1, "a key belongs here", hint)
+    word = re.match(r"[^\s=.\]#\"']+", rest)
+    if word:
+        return refused.advice(start, start + word.end(), "no key without quotes", hint)
+    return refused.advice(start, start + 1, "a key belongs here", hint)
 
 
 _ADVISORS: Final[tuple[tuple[str, Callable[[_Refused], Advice]], ...]] = (
+    ("Cannot ", _on_twice),
     ("Invalid value", _on_value),
     ("Expected newline", _on_value),
     ("Invalid date", _on_value),
-    ("the number is too long", _on_value),
+    ("the number is too long", _on_long_number),
     ("Expected '='", _on_equals),
     ("Unterminated string", _on_open_triple),
     ("Illegal character", _on_open_string),

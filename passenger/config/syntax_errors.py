@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import replace
 from typing import Final
 
 from passenger.config.diagnostics import Diagnostic, Span
@@ -33,10 +34,11 @@ def explain(name: str, text: str, error: ValueError) -> list[Diagnostic]:
         message, line, column = _locate(found, lines)
         if message.startswith(_TWICE):
             if not blanked_a_header:
-                problems += _twice(name, "\n".join(lines).encode()) or [_diagnose(name, message, lines, line, column)]
+                unplaced = replace(_diagnose(name, message, lines, line, column), code="E108")
+                problems += _twice(name, "\n".join(lines).encode()) or [unplaced]
             break
         problems.append(_diagnose(name, message, lines, line, column))
-        if not _is_complete(lines[line - 1], message):
+        if not _is_complete(lines[line - 1], message, column):
             break
         blanked_a_header = blanked_a_header or lines[line - 1].lstrip().startswith("[")
         lines[line - 1] = ""
@@ -88,10 +90,12 @@ def _span(name: str, advice: Advice) -> Span:
     return Span(name, advice.line, advice.start, advice.line, max(advice.end, advice.start + 1))
 
 
-def _is_complete(line: str, message: str) -> bool:
+def _is_complete(line: str, message: str, column: int) -> bool:
     """Whether blanking the line leaves the lines around it as they were meant."""
-    if message.startswith(("Unclosed", "Unterminated")) or '"""' in line or "'''" in line:
+    if message.startswith("Unterminated") or '"""' in line or "'''" in line:
         return False
+    if message.startswith("Unclosed") and not {"[", "{"} & set(line[: column - 1]):
+        return False  # the bracket was opened on a line before
     return line.count("[") <= line.count("]") + line.lstrip().startswith("[") and line.count("{") <= line.count("}")
 
 
