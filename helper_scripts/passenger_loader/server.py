@@ -1,0 +1,159 @@
+"""The listening socket of an application process, the workers behind it, and the end of it all.
+
+Rules.
+1. One thread: the application runs in the main thread, which watches stdin between requests.
+   More threads: each accepts and serves on its own, the main thread watches stdin.
+2. End of stdin, SIGTERM or an exception that asks for the end of the process: nothing new is taken, requests in
+   progress are finished, idle connections are closed, the process ends.
+3. Stopping uses no lock: it may happen in a signal handler at any point.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import traceback
+
+from .body import FileWrapper
+from .response import Vocabulary
+from .worker import Worker
+
+TYPE_CHECKING = False  # what type checkers take for true; importing `typing` would cost every start some milliseconds
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Environ = dict[str, Any]
+
+
+class Server:
+    """The listening socket and the workers behind it."""
+
+    def __init__(self, *, app: Any, socket_dir: str, password: str, threads: int) -> None:
+        self.app = app
+        self.password = password.encode()
+        self.threads = threads
+        self.stopping = False
+        self.exit_status = 0
+        self.vocabulary = Vocabulary()
+        self.environ: Environ = base_environ(threads)
+        self.path = os.path.join(socket_dir, "wsgi." + os.urandom(12).hex())
+        self.listener = listen(self.path)
+        self._workers = [Worker(self) for _ in range(threads)]
+        self._polls: dict[int, Any] = {}
+        self._wake: tuple[int, int] | None = os.pipe() if threads > 1 else None
+        self.wait: Callable[[socket.socket], None] = self._wait_with_stdin if threads == 1 else lambda _sock: None
+
+    def run(self) -> int:
+        """Serve until told to stop; returns the exit status."""
+        signal.signal(signal.SIGTERM, lambda _number, _frame: self.stop(0))
+        if self.threads == 1:
+            self._workers[0].run()  # in the main thread: many libraries want to be there
+        else:
+            self._run_threads()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self.listener.close()
+        try:
+            os.unlink(self.path)
+        except OSError:
+            return self.exit_status  # the core was faster, or the folder is gone
+        return self.exit_status
+
+    def _run_threads(self) -> None:
+        assert self._wake is not None
+        threads = [threading.Thread(target=self._run_worker, args=(w,), daemon=True) for w in self._workers]
+        for number, thread in enumerate(threads):
+            thread.name = "request-%d" % (number + 1)
+            thread.start()
+        poll = select.poll()
+        poll.register(0, select.POLLIN)
+        poll.register(self._wake[0], select.POLLIN)
+        while not self.stopping:
+            if any(fd == 0 for fd, _ in poll.poll()) and not read_stdin():
+                self.stop(0)
+        for thread in threads:
+            thread.join()
+
+    def _run_worker(self, worker: Worker) -> None:
+        try:
+            worker.run()
+        except BaseException:
+            traceback.print_exc()
+            self.stop(1)
+
+    def stop(self, status: int) -> None:
+        """Take no further connection or request; what is in progress is finished. Any thread or signal handler."""
+        self.exit_status = self.exit_status or status
+        self.stopping = True
+        shut(self.listener, socket.SHUT_RDWR)
+        for worker in self._workers:
+            conn = worker.conn
+            if conn is not None and not worker.busy:
+                shut(conn, socket.SHUT_RD)
+        if self._wake is not None:
+            os.write(self._wake[1], b"x")
+
+    def _wait_with_stdin(self, sock: socket.socket) -> None:
+        """Wait until the socket has something, watching stdin meanwhile."""
+        fd = sock.fileno()
+        poll = self._polls.get(fd)
+        if poll is None:
+            poll = self._polls[fd] = select.poll()
+            poll.register(fd, select.POLLIN)
+            poll.register(0, select.POLLIN)
+        while True:
+            ready = poll.poll()
+            if ready[0][0] == fd or len(ready) > 1:
+                return
+            if not self.stopping and not read_stdin():
+                self.stop(0)
+            if self.stopping:
+                return
+
+
+def read_stdin() -> bytes:
+    """What came on stdin, b"" at its end: the sign to stop. What it says means nothing."""
+    try:
+        return os.read(0, 4096)
+    except OSError:
+        return b""
+
+
+def shut(sock: socket.socket, how: int) -> None:
+    try:
+        sock.shutdown(how)
+    except OSError:
+        return  # it was closed meanwhile
+
+
+def listen(path: str) -> socket.socket:
+    """A listening socket that only its owner may connect to, from its first moment on."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    os.fchmod(sock.fileno(), 0o600)  # the mode that bind gives to the file
+    sock.bind(path)
+    sock.listen(4096)
+    return sock
+
+
+def base_environ(threads: int) -> Environ:
+    """What every request's environ starts with."""
+    return {
+        "SCRIPT_NAME": "",
+        "PATH_INFO": "",
+        "QUERY_STRING": "",
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": threads > 1,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+        "wsgi.file_wrapper": FileWrapper,
+    }
