@@ -1,0 +1,91 @@
+"""What `decide` wants done. The ledger already reflects each of them; carrying them out is the pool's part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from passenger.pool.model import Generation, Process, Spawning
+from passenger.pool.session import Refusal, Session, Waiter
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Give the session to the waiter."""
+
+    waiter: Waiter
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Tell the waiter that it gets none."""
+
+    waiter: Waiter
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Start a process."""
+
+    spawning: Spawning
+
+
+@dataclass(frozen=True, slots=True)
+class CallOff:
+    """A start is not needed any more: cancel it, kill what it has started."""
+
+    spawning: Spawning
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A process is ready: be told when it ends."""
+
+    process: Process
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Only to be told: the process takes no new request, for this reason."""
+
+    process: Process
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskToStop:
+    """The process has no session left and gets none: close its parked connections and its stdin."""
+
+    process: Process
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """It did not listen: SIGTERM."""
+
+    process: Process
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """It had its time: SIGKILL."""
+
+    process: Process
+
+
+@dataclass(frozen=True, slots=True)
+class Dispose:
+    """The process has ended: close its parked connections, clean up after it."""
+
+    process: Process
+
+
+@dataclass(frozen=True, slots=True)
+class CloseGeneration:
+    """No process will be started with these options any more: close the spawner."""
+
+    generation: Generation
+
+
+Action = Grant | Refuse | Spawn | CallOff | Watch | Retire | AskToStop | Terminate | Kill | Dispose | CloseGeneration

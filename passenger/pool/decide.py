@@ -1,0 +1,311 @@
+"""The pool's decisions: one event in, the ledger changed, a list of actions out. No I/O, no clock.
+
+Every event that leaves something to decide ends in `settle`, so the same questions are asked after every change.
+
+The life of a process: enabled -> draining (no new session) -> stopping (no session left: its stdin is closed) ->
+gone. After TERM_AFTER it gets SIGTERM, after the application's `shutdown_timeout` SIGKILL. Requests in progress are
+never cut short here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from passenger.pool import demand
+from passenger.pool.actions import (
+    Action,
+    CloseGeneration,
+    Dispose,
+    Grant,
+    Kill,
+    Refuse,
+    Terminate,
+    Watch,
+)
+from passenger.pool.backoff import QUICK_EXIT
+from passenger.pool.events import (
+    Arrived,
+    Departed,
+    Event,
+    Exited,
+    GivenUp,
+    Ready,
+    Reconfigured,
+    Released,
+    SpawnFailed,
+    Started,
+    Stopped,
+    Ticked,
+    Unreachable,
+)
+from passenger.pool.ledger import Ledger
+from passenger.pool.model import Group, Process, ProcessState
+from passenger.pool.reload import compare, with_live_keys
+from passenger.pool.session import Refusal, RefusalReason, Session
+from passenger.pool.settle import RETRY_SOON, begin_stop, call_off, fill, refuse_all, retire, settle
+from passenger.spawn.spawner import SpawnError
+
+TERM_AFTER: Final = 5.0
+"""Seconds that a process has to end after its stdin was closed; at most half of its `shutdown_timeout`."""
+
+
+def decide(ledger: Ledger, event: Event, *, now: float) -> list[Action]:
+    """What is to be done about an event. Monotonic seconds. The actions are in the order in which to do them."""
+    actions: list[Action] = []
+    _ON[type(event)](ledger, event, now, actions)
+    return actions
+
+
+# Requests
+
+
+def _arrived(ledger: Ledger, event: Arrived, now: float, actions: list[Action]) -> None:
+    group, waiter = event.group, event.waiter
+    if group.places.free:
+        actions.append(Grant(waiter, group.places.take()))
+        return
+    most = group.app.max_request_queue_size
+    if most and len(group.waiters) >= most:
+        group.counters.refused_queue_full += 1
+        refusal = Refusal(RefusalReason.QUEUE_FULL, group.name, retry_after=RETRY_SOON)
+        actions.append(Refuse(waiter, refusal))
+        return
+    ledger.enqueue(group, waiter)
+    settle(ledger, group, now, actions)
+
+
+def _departed(ledger: Ledger, event: Departed, now: float, actions: list[Action]) -> None:
+    group = ledger.dequeue(event.waiter)
+    if group is not None:
+        group.counters.departed_in_queue += 1
+        settle(ledger, group, now, actions)
+
+
+def _released(ledger: Ledger, event: Released, now: float, actions: list[Action]) -> None:
+    process = event.session.process
+    _end_session(event.session, now)
+    if process.state is ProcessState.DRAINING and not process.sessions:
+        begin_stop(ledger, process, now, actions)
+    if ledger.starving and process in ledger.idle:
+        ledger.look_around = True
+    settle(ledger, process.group, now, actions)
+
+
+def _unreachable(ledger: Ledger, event: Unreachable, now: float, actions: list[Action]) -> None:
+    process = event.session.process
+    _end_session(event.session, now)
+    if process.state is ProcessState.ENABLED:
+        _count_quick_end(ledger, process, event.error, event.wall, now)
+        retire(ledger, process, event.error.summary, now, actions)
+    elif process.state is ProcessState.DRAINING and not process.sessions:
+        begin_stop(ledger, process, now, actions)
+    settle(ledger, process.group, now, actions)
+
+
+def _end_session(session: Session, now: float) -> None:
+    process = session.process
+    session.socket.sessions -= 1
+    process.processed += 1
+    if process.state is ProcessState.ENABLED:
+        process.group.places.give_back(process, now)
+    else:
+        process.sessions -= 1
+        process.last_used = now
+
+
+# Processes
+
+
+def _ready(ledger: Ledger, event: Ready, now: float, actions: list[Action]) -> None:
+    spawning = event.spawning
+    group = spawning.group
+    if not ledger.end_spawn(spawning):
+        process = ledger.receive_late(spawning, event.running, now=now)
+        actions.append(Watch(process))
+        begin_stop(ledger, process, now, actions)
+        return
+    actions.append(Watch(ledger.attach(spawning, event.running, now=now)))
+    group.backoff.succeeded(now)
+    ledger.backing_off.pop(group, None)
+    ledger.look_around = True
+    if group.fallback is not None:
+        actions.append(CloseGeneration(group.fallback))
+        group.fallback = None
+    if spawning.surge and group.outdated:
+        replaced = next((old for old in group.outdated if not old.sessions), None) or next(iter(group.outdated))
+        retire(ledger, replaced, "replaced", now, actions)
+    settle(ledger, group, now, actions)
+
+
+def _spawn_failed(ledger: Ledger, event: SpawnFailed, now: float, actions: list[Action]) -> None:
+    spawning = event.spawning
+    group = spawning.group
+    if not ledger.end_spawn(spawning):
+        return
+    group.counters.spawn_failures += 1
+    group.last_error, group.last_error_at = event.error, event.wall
+    group.started = True
+    if group.fallback is not None and group.enabled:
+        _give_up_roll(ledger, group, event.error, actions)
+    else:
+        _count_failure(ledger, group, began_at=spawning.began_at, now=now)
+    if group.waiters and group.is_hopeless(now):
+        refuse_all(ledger, group, RefusalReason.SPAWN_FAILED, now, actions)
+    settle(ledger, group, now, actions)
+
+
+def _give_up_roll(ledger: Ledger, group: Group, error: SpawnError, actions: list[Action]) -> None:
+    """The first process of the new generation failed: the old ones stay, with the new values of live keys."""
+    fallback, rejected = group.fallback, group.generation
+    assert fallback is not None
+    for spawning in list(group.spawning):
+        call_off(ledger, spawning, actions)
+    group.fallback = None
+    group.roll_error = error
+    ledger.return_to(group, fallback)
+    actions.append(CloseGeneration(rejected))
+
+
+def _exited(ledger: Ledger, event: Exited, now: float, actions: list[Action]) -> None:
+    process = event.process
+    if process.state is ProcessState.GONE:
+        return
+    process.group.counters.exits += 1
+    was_serving = process.state is ProcessState.ENABLED
+    ledger.remove(process)
+    if was_serving:
+        _count_quick_end(ledger, process, event.error, event.wall, now)
+    actions.append(Dispose(process))
+    settle(ledger, process.group, now, actions)
+
+
+def _count_quick_end(ledger: Ledger, process: Process, error: SpawnError, wall: float, now: float) -> None:
+    """An enabled process ended or can't be reached: soon after its start that is a failed start."""
+    if now - process.started_at < QUICK_EXIT:
+        process.group.last_error, process.group.last_error_at = error, wall
+        _count_failure(ledger, process.group, began_at=process.started_at, now=now)
+
+
+def _count_failure(ledger: Ledger, group: Group, *, began_at: float, now: float) -> None:
+    group.backoff.failed(began_at=began_at, now=now, jitter=ledger.jitter())
+    ledger.backing_off[group] = None
+
+
+# Time
+
+
+def _ticked(ledger: Ledger, _: Ticked, now: float, actions: list[Action]) -> None:
+    for process in list(ledger.stopping):
+        _press(process, now, actions)
+    for group in list(ledger.backing_off):
+        if not group.backoff.is_waiting(now):
+            del ledger.backing_off[group]
+            demand.place(ledger, group, now)
+    if ledger.limits.pool_idle_time > 0:
+        for group in list(ledger.above_minimum):
+            _stop_idle(ledger, group, now, actions)
+    ledger.look_around = True
+    fill(ledger, now, actions)
+
+
+def _press(process: Process, now: float, actions: list[Action]) -> None:
+    patience = process.group.app.shutdown_timeout
+    waited = now - process.stop_asked_at
+    if process.signals_sent < 2 and waited >= patience:
+        process.signals_sent = 2
+        actions.append(Kill(process))
+    elif process.signals_sent < 1 and waited >= min(TERM_AFTER, patience / 2):
+        process.signals_sent = 1
+        actions.append(Terminate(process))
+
+
+def _stop_idle(ledger: Ledger, group: Group, now: float, actions: list[Action]) -> None:
+    while group.enabled > group.minimum:
+        process = group.places.longest_idle()
+        if process is None or now - process.last_used < ledger.limits.pool_idle_time:
+            return
+        retire(ledger, process, "idle", now, actions)
+
+
+# Configuration and the end
+
+
+def _started(ledger: Ledger, _: Started, now: float, actions: list[Action]) -> None:
+    for group in list(ledger.groups.values()):
+        settle(ledger, group, now, actions)
+
+
+def _reconfigured(ledger: Ledger, event: Reconfigured, now: float, actions: list[Action]) -> None:
+    changes = compare({name: group.app for name, group in ledger.groups.items()}, event.apps)
+    ledger.limits = event.limits
+    groups = list(ledger.groups.values())
+    for group in groups:
+        group.roll_error = None
+        group.backoff.forgive()
+        ledger.backing_off.pop(group, None)
+        if group.name in changes.removed:
+            ledger.let_go(group)
+        elif group.name in changes.rolled:
+            _roll(ledger, group, event, actions)
+        elif group.name in changes.changed:
+            group.generation.app = event.apps[group.name]
+            if group.fallback is not None:
+                group.fallback.app = with_live_keys(group.fallback.app, group.app)
+            ledger.note_size(group)
+    groups += [ledger.add_group(name, event.apps[name]) for name in changes.added]
+    ledger.look_around = True
+    for group in groups:
+        settle(ledger, group, now, actions)
+
+
+def _roll(ledger: Ledger, group: Group, event: Reconfigured, actions: list[Action]) -> None:
+    """Begin a new generation. What was being started with the old options is called off."""
+    for spawning in list(group.spawning):
+        call_off(ledger, spawning, actions)
+    previous = group.generation
+    app = event.apps[group.name]
+    ledger.begin_generation(group, app)
+    is_unproven_roll = group.fallback is not None
+    if is_unproven_roll:
+        actions.append(CloseGeneration(previous))
+    elif group.enabled:
+        group.fallback = previous
+    else:
+        actions.append(CloseGeneration(previous))
+    if group.fallback is not None:
+        group.fallback.app = with_live_keys(group.fallback.app, app)
+
+
+def _stopped(ledger: Ledger, _: Stopped, now: float, actions: list[Action]) -> None:
+    ledger.is_stopping = True
+    for group in ledger.all_groups():
+        ledger.let_go(group)
+        settle(ledger, group, now, actions)
+
+
+def _given_up(ledger: Ledger, _: GivenUp, now: float, actions: list[Action]) -> None:
+    ledger.is_stopping = True
+    for group in ledger.all_groups():
+        refuse_all(ledger, group, RefusalReason.STOPPING, now, actions)
+        ledger.let_go(group)
+        settle(ledger, group, now, actions)
+        for process in group.processes:
+            process.signals_sent = 2
+            actions.append(Kill(process))
+
+
+_ON: Final[dict[type[Event], Callable[[Ledger, Any, float, list[Action]], None]]] = {
+    Started: _started,
+    Arrived: _arrived,
+    Departed: _departed,
+    Released: _released,
+    Unreachable: _unreachable,
+    Ready: _ready,
+    SpawnFailed: _spawn_failed,
+    Exited: _exited,
+    Reconfigured: _reconfigured,
+    Ticked: _ticked,
+    Stopped: _stopped,
+    GivenUp: _given_up,
+}

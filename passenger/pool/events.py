@@ -1,0 +1,113 @@
+"""What happens to the pool. `decide` turns each into a change of the ledger and a list of actions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from passenger.config.model import App
+from passenger.pool.limits import PoolLimits
+from passenger.pool.model import Group, Process, Spawning
+from passenger.pool.session import Session, Waiter
+from passenger.spawn.spawner import RunningProcess, SpawnError
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Time to bring every group to its `min_instances`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A request wants a session."""
+
+    group: Group
+    waiter: Waiter
+
+
+@dataclass(frozen=True, slots=True)
+class Departed:
+    """A request that waits is wanted no more."""
+
+    waiter: Waiter
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A session has ended."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """No connection to an enabled process could be made; the session is to be released."""
+
+    session: Session
+    error: SpawnError
+    wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A process is ready for requests."""
+
+    spawning: Spawning
+    running: RunningProcess
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnFailed:
+    """A process could not be started."""
+
+    spawning: Spawning
+    error: SpawnError
+    wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """A process has ended; `error` describes it for the case that it ended too soon and unasked."""
+
+    process: Process
+    error: SpawnError
+    wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reconfigured:
+    """New limits and the complete new set of applications."""
+
+    limits: PoolLimits
+    apps: Mapping[str, App]
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """Time has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Serve what waits, take nothing new, let every process end."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """The time to stop is over: refuse what waits, kill what runs."""
+
+
+Event = (
+    Started
+    | Arrived
+    | Departed
+    | Released
+    | Unreachable
+    | Ready
+    | SpawnFailed
+    | Exited
+    | Reconfigured
+    | Ticked
+    | Stopped
+    | GivenUp
+)

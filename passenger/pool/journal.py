@@ -1,0 +1,70 @@
+"""What the pool tells the log: one line per process that comes, goes or fails; never one per request."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Final
+
+from passenger.clock import Clock
+from passenger.log import Log
+from passenger.pool.actions import Action
+from passenger.pool.model import Process, ProcessState, Spawning
+from passenger.pool.session import Refusal, RefusalReason
+from passenger.spawn.spawner import Exit, SpawnError
+
+QUIET: Final = 10.0
+"""Seconds between two lines about full queues of one application: a flood of requests is no flood of lines."""
+
+
+class Journal:
+    """Writes the pool's events to the log."""
+
+    def __init__(self, log: Log, clock: Clock) -> None:
+        self._log = log
+        self._clock = clock
+        self._told_full: dict[str, float] = {}
+
+    def spawning(self, spawning: Spawning) -> None:
+        self._log.debug("starting a process", app=spawning.group.name, generation=spawning.generation.number)
+
+    def called_off(self, spawning: Spawning) -> None:
+        self._log.info("start called off", app=spawning.group.name, generation=spawning.generation.number)
+
+    def ready(self, process: Process) -> None:
+        self._log.info("process ready", app=process.group.name, pid=process.pid, seconds=f"{process.spawn_seconds:.2f}")
+
+    def spawn_failed(self, spawning: Spawning, error: SpawnError) -> None:
+        self._log.error(
+            "start failed", app=spawning.group.name, error_id=error.error_id, category=error.category, why=error.summary
+        )
+
+    def retired(self, process: Process, why: str) -> None:
+        self._log.info("process retired", app=process.group.name, pid=process.pid, why=why, sessions=process.sessions)
+
+    def signalled(self, process: Process, signal: str) -> None:
+        self._log.warn("process did not stop", app=process.group.name, pid=process.pid, sent=signal)
+
+    def exited(self, process: Process, exit_: Exit, lifetime: float) -> None:
+        is_expected = process.state in {ProcessState.STOPPING, ProcessState.DRAINING}
+        self._log.write(
+            "info" if is_expected else "error",
+            "process ended" if is_expected else "process ended unasked",
+            {"app": process.group.name, "pid": process.pid, "how": str(exit_), "age": f"{lifetime:.1f}s"}
+            | ({"sessions": process.sessions} if process.sessions else {}),
+        )
+
+    def refused(self, refusal: Refusal) -> None:
+        if refusal.reason is not RefusalReason.QUEUE_FULL:
+            return
+        now = self._clock.monotonic()
+        if now - self._told_full.get(refusal.app, -QUIET) >= QUIET:
+            self._told_full[refusal.app] = now
+            self._log.warn("queue full: requests are refused with 503", app=refusal.app)
+
+    def close_failed(self, error: Exception) -> None:
+        self._log.error("closing a spawner failed", error=f"{type(error).__name__}: {error}")
+
+    def broken(self, action: Action, error: Exception) -> None:
+        """An own bug, or one of the request layer: everything that helps to find it."""
+        trace = "".join(traceback.format_exception(error))
+        self._log.error("carrying out a decision failed", action=type(action).__name__, traceback=trace)

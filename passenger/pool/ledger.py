@@ -1,0 +1,202 @@
+"""The state of the pool as one ledger: groups, their processes, who waits, and the totals that bound them.
+
+Every method makes one change in all the places that must agree about it; which change to make is `decide`'s part.
+`passenger.pool.check.check` says what "agree" means.
+
+Rules.
+1. No step on the way of a request grows with the number of processes, groups or waiting requests.
+2. Processes that drain or stop don't count against the limits: they give memory back and take no request.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from passenger.config.model import App
+from passenger.pool.limits import PoolLimits
+from passenger.pool.model import Generation, Group, Process, ProcessState, Spawning
+from passenger.pool.session import Waiter
+from passenger.spawn.spawner import RunningProcess
+
+
+class Ledger:
+    """Everything the pool knows. `jitter` gives a random number in [0, 1)."""
+
+    def __init__(self, limits: PoolLimits, *, jitter: Callable[[], float]) -> None:
+        self.limits = limits
+        self.jitter = jitter
+        self.groups: dict[str, Group] = {}
+        self.leaving: dict[Group, None] = {}
+        """Groups that serve what they accepted and go; no new request finds them."""
+        self.waiting: dict[Waiter, Group] = {}
+        self.idle: OrderedDict[Process, None] = OrderedDict()
+        """Enabled processes without a session, longest idle first."""
+        self.stopping: dict[Process, None] = {}
+        self.enabled = 0
+        self.spawning = 0
+        self.surging = 0
+        # Groups that want a process and can't have it yet, each in order of arrival:
+        self.starving: OrderedDict[Group, float] = OrderedDict()
+        """Requests wait and there is no process at all; the value says since when."""
+        self.rolling: OrderedDict[Group, None] = OrderedDict()
+        """An old process is to be replaced (needs no room, only a turn)."""
+        self.wanting: OrderedDict[Group, None] = OrderedDict()
+        """Below `min_instances`, or more requests wait than there are places coming."""
+        self.above_minimum: dict[Group, None] = {}
+        self.backing_off: dict[Group, None] = {}
+        self.look_around = False
+        """Something changed that may let one group take the place of another's idle process."""
+        self.is_stopping = False
+
+    # Questions
+
+    def room(self) -> int:
+        """Processes that `max_pool_size` still allows; negative after it was lowered."""
+        return self.limits.max_pool_size - (self.enabled + self.spawning - self.surging)
+
+    def all_groups(self) -> list[Group]:
+        return [*self.groups.values(), *self.leaving]
+
+    def is_empty(self) -> bool:
+        return not self.groups and not self.leaving
+
+    def needs_ticks(self) -> bool:
+        """Whether something becomes due by time alone."""
+        if self.starving or self.wanting or self.stopping or self.backing_off:
+            return True
+        return bool(self.above_minimum) and self.limits.pool_idle_time > 0
+
+    # Groups
+
+    def add_group(self, name: str, app: App) -> Group:
+        group = self.groups[name] = Group(name, app, self)
+        return group
+
+    def let_go(self, group: Group) -> None:
+        """The group takes no new request."""
+        if not group.leaving:
+            del self.groups[group.name]
+            self.leaving[group] = None
+            group.leaving = True
+            self.note_size(group)
+
+    def forget_group(self, group: Group) -> None:
+        del self.leaving[group]
+        for register in (self.starving, self.rolling, self.wanting, self.above_minimum, self.backing_off):
+            register.pop(group, None)
+
+    def begin_generation(self, group: Group, app: App) -> Generation:
+        """From now on processes are started with these options; the ones that run have become outdated."""
+        group.last_number += 1
+        group.generation = Generation(group.last_number, app)
+        group.outdated = {process: None for process in group.processes if process.state is ProcessState.ENABLED}
+        group.backoff.forgive()
+        group.places_each = app.thread_count
+        self.note_size(group)
+        return group.generation
+
+    def return_to(self, group: Group, generation: Generation) -> None:
+        """Give up a generation none of whose processes was ever ready."""
+        group.generation = generation
+        group.outdated.clear()
+        self.note_size(group)
+
+    # Requests
+
+    def enqueue(self, group: Group, waiter: Waiter) -> None:
+        group.waiters[waiter] = None
+        self.waiting[waiter] = group
+
+    def next_waiter(self, group: Group) -> Waiter:
+        waiter = group.waiters.popitem(last=False)[0]
+        del self.waiting[waiter]
+        return waiter
+
+    def dequeue(self, waiter: Waiter) -> Group | None:
+        """Take a waiter out of its queue; None when it is in none."""
+        group = self.waiting.pop(waiter, None)
+        if group is not None:
+            del group.waiters[waiter]
+        return group
+
+    # Processes
+
+    def begin_spawn(self, group: Group, *, surge: bool, now: float) -> Spawning:
+        spawning = Spawning(group, surge=surge, now=now)
+        group.spawning[spawning] = None
+        group.surging += surge
+        self.spawning += 1
+        self.surging += surge
+        group.counters.spawns += 1
+        return spawning
+
+    def end_spawn(self, spawning: Spawning) -> bool:
+        """The start is over, one way or the other. False when it was called off before."""
+        group = spawning.group
+        if spawning not in group.spawning:
+            return False
+        del group.spawning[spawning]
+        group.surging -= spawning.surge
+        self.spawning -= 1
+        self.surging -= spawning.surge
+        return True
+
+    def attach(self, spawning: Spawning, running: RunningProcess, *, now: float) -> Process:
+        """A process is ready and takes requests from now on."""
+        group = spawning.group
+        process = Process(group, spawning.generation, running, now=now)
+        group.processes[process] = None
+        group.places.add(process)
+        group.places_each = process.concurrency
+        group.enabled += 1
+        self.enabled += 1
+        if process.generation is not group.generation:
+            group.outdated[process] = None
+        self.note_size(group)
+        return process
+
+    def receive_late(self, spawning: Spawning, running: RunningProcess, *, now: float) -> Process:
+        """A process became ready although its start was called off: it is only to be stopped."""
+        process = Process(spawning.group, spawning.generation, running, now=now)
+        process.state = ProcessState.DRAINING
+        spawning.group.processes[process] = None
+        if spawning.group.leaving:
+            self.leaving[spawning.group] = None
+        return process
+
+    def withdraw(self, process: Process) -> None:
+        """An enabled process takes no new request from now on."""
+        group = process.group
+        group.places.remove(process)
+        process.state = ProcessState.DRAINING
+        group.outdated.pop(process, None)
+        group.enabled -= 1
+        self.enabled -= 1
+        self.note_size(group)
+
+    def begin_stop(self, process: Process, *, now: float) -> None:
+        process.state = ProcessState.STOPPING
+        process.stop_asked_at = now
+        self.stopping[process] = None
+
+    def remove(self, process: Process) -> None:
+        """The process has ended."""
+        if process.state is ProcessState.ENABLED:
+            self.withdraw(process)
+        process.state = ProcessState.GONE
+        self.stopping.pop(process, None)
+        del process.group.processes[process]
+
+    def note_size(self, group: Group) -> None:
+        """Keep `above_minimum` true after the number of processes or `min_instances` changed."""
+        if group.enabled > group.minimum:
+            self.above_minimum[group] = None
+        else:
+            self.above_minimum.pop(group, None)
+        if group.enabled >= group.minimum:
+            group.started = True
+
+    def __repr__(self) -> str:
+        totals = f"enabled={self.enabled} spawning={self.spawning} room={self.room()} queue={len(self.waiting)}"
+        return f"<Ledger {totals} {self.all_groups()!r}>"

@@ -1,0 +1,236 @@
+"""The nouns of the pool as plain records: Socket, Process, Generation, Spawning, Group.
+
+Rules.
+1. No I/O, no clock, no event loop: the time comes in as `now` (seconds, monotonic).
+2. Records hold state and answer questions about themselves; `ledger` changes several of them in step.
+3. Everything is compared and hashed by identity.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from passenger.config.model import App
+from passenger.pool.backoff import Backoff
+from passenger.pool.places import Places
+from passenger.pool.session import IdleConnection, Waiter
+from passenger.spawn.spawner import AppSocket, RunningProcess, SocketProtocol, SpawnError
+
+if TYPE_CHECKING:
+    from passenger.pool.ledger import Ledger
+
+
+class ProcessState(enum.Enum):
+    """The life of a process in the pool; `status` shows the values."""
+
+    ENABLED = "enabled"
+    """Takes requests."""
+    DRAINING = "draining"
+    """Takes no new request, still runs some."""
+    STOPPING = "stopping"
+    """Runs nothing; was asked to end."""
+    GONE = "gone"
+    """Has ended."""
+
+
+class Socket:
+    """One socket of a process. `idle` belongs to the request layer: connections parked there for the next session."""
+
+    __slots__ = ("address", "concurrency", "idle", "name", "protocol", "sessions")
+
+    def __init__(self, announced: AppSocket) -> None:
+        self.name = announced.name
+        self.address = announced.address
+        self.protocol: SocketProtocol = announced.protocol
+        self.concurrency = announced.concurrency
+        self.idle: list[IdleConnection] = []
+        self.sessions = 0
+
+    def is_free(self) -> bool:
+        return self.concurrency == 0 or self.sessions < self.concurrency
+
+    def __repr__(self) -> str:
+        return f"<Socket {self.name} {self.sessions}/{self.concurrency or 'inf'}>"
+
+
+class Generation:
+    """One set of options of a group; a reload that changes more than live keys begins a new one."""
+
+    __slots__ = ("app", "number")
+
+    def __init__(self, number: int, app: App) -> None:
+        self.number = number
+        self.app = app
+
+    def __repr__(self) -> str:
+        return f"<Generation {self.number}>"
+
+
+class Spawning:
+    """A process that is being started.
+
+    `surge`: it is to replace a process of an older generation, so until it is ready it counts beside the limits.
+    """
+
+    __slots__ = ("began_at", "generation", "group", "surge")
+
+    def __init__(self, group: Group, *, surge: bool, now: float) -> None:
+        self.group = group
+        self.generation = group.generation
+        self.surge = surge
+        self.began_at = now
+
+    def __repr__(self) -> str:
+        return f"<Spawning {self.group.name} g{self.generation.number}{' surge' if self.surge else ''}>"
+
+
+class Process:
+    """A process of an application that was ready once."""
+
+    __slots__ = (
+        "concurrency",
+        "connect_password",
+        "generation",
+        "group",
+        "gupid",
+        "last_used",
+        "only_socket",
+        "pid",
+        "processed",
+        "running",
+        "sessions",
+        "signals_sent",
+        "sockets",
+        "spawn_seconds",
+        "started_at",
+        "state",
+        "stop_asked_at",
+    )
+
+    def __init__(self, group: Group, generation: Generation, running: RunningProcess, *, now: float) -> None:
+        self.group = group
+        self.generation = generation
+        self.running = running
+        self.pid = running.pid
+        self.gupid = running.gupid
+        self.connect_password = running.connect_password
+        self.spawn_seconds = running.spawn_seconds
+        self.sockets = tuple(Socket(announced) for announced in running.sockets)
+        self.only_socket = self.sockets[0] if len(self.sockets) == 1 else None
+        limits = [socket.concurrency for socket in self.sockets]
+        self.concurrency = 0 if 0 in limits else sum(limits)
+        self.state = ProcessState.ENABLED
+        self.sessions = 0
+        self.processed = 0
+        self.started_at = now
+        self.last_used = now
+        """When it was last seen busy: the end of its last session, or when it became ready."""
+        self.stop_asked_at = 0.0
+        self.signals_sent = 0
+        """0 none, 1 SIGTERM, 2 SIGKILL."""
+
+    def least_busy_socket(self) -> Socket:
+        """A socket with a free place. Only for processes with several sockets; they have a handful at most."""
+        return min((socket for socket in self.sockets if socket.is_free()), key=lambda socket: socket.sessions)
+
+    def __repr__(self) -> str:
+        load = f"{self.sessions}/{self.concurrency or 'inf'}"
+        return f"<Process {self.pid} {self.group.name} g{self.generation.number} {self.state.value} {load}>"
+
+
+class Counters:
+    """What `status` counts for a group since the core started."""
+
+    __slots__ = (
+        "departed_in_queue",
+        "exits",
+        "refused_queue_full",
+        "refused_spawn_failed",
+        "requests",
+        "spawn_failures",
+        "spawns",
+    )
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.refused_queue_full = 0
+        self.refused_spawn_failed = 0
+        self.departed_in_queue = 0
+        self.spawns = 0
+        self.spawn_failures = 0
+        self.exits = 0
+
+
+class Group:
+    """One application: its processes, the requests that wait for one, and how its starts have gone."""
+
+    def __init__(self, name: str, app: App, ledger: Ledger) -> None:
+        self.name = name
+        self.generation = Generation(1, app)
+        self.last_number = 1
+        self.fallback: Generation | None = None
+        """The generation to return to when the first process of a new one cannot be started."""
+        self.places = Places(ledger.idle)
+        self.processes: dict[Process, None] = {}
+        """All that have not ended, in the order in which they became ready."""
+        self.enabled = 0
+        self.outdated: dict[Process, None] = {}
+        """Enabled processes of an older generation: they serve until a new one takes their place."""
+        self.spawning: dict[Spawning, None] = {}
+        self.surging = 0
+        """How many of `spawning` are surges."""
+        # An OrderedDict, because taking the first of a plain dict again and again costs more each time.
+        self.waiters: OrderedDict[Waiter, None] = OrderedDict()
+        self.places_each = app.thread_count
+        """Concurrency of a process, learnt from the newest one; 0 = no limit."""
+        self.backoff = Backoff()
+        self.last_error: SpawnError | None = None
+        self.last_error_at = 0.0
+        """Wall clock."""
+        self.roll_error: SpawnError | None = None
+        """Why the last roll was given up, until the next reload."""
+        self.leaving = False
+        """Removed from the configuration, or the pool stops: serves its queue, then goes."""
+        self.started = False
+        """Had `min_instances` processes once, or could not start one."""
+        self.counters = Counters()
+
+    @property
+    def app(self) -> App:
+        return self.generation.app
+
+    @property
+    def minimum(self) -> int:
+        """Processes to keep while idle."""
+        if self.leaving:
+            return 0
+        app = self.generation.app
+        return app.min_instances if app.max_instances is None else min(app.min_instances, app.max_instances)
+
+    @property
+    def capacity(self) -> int:
+        """Processes that count against the limits: enabled ones and ones being started; surges come on top."""
+        return self.enabled + len(self.spawning) - self.surging
+
+    def room(self) -> int | None:
+        """Processes that `max_instances` still allows; negative after it was lowered; None = it sets no limit."""
+        most = self.generation.app.max_instances
+        return None if most is None else most - self.capacity
+
+    def is_hopeless(self, now: float) -> bool:
+        """No process serves, none is on its way and none will be tried for now."""
+        return not self.enabled and not self.spawning and self.backoff.is_waiting(now)
+
+    def is_finished(self) -> bool:
+        return self.leaving and not (self.waiters or self.spawning or self.processes)
+
+    def __repr__(self) -> str:
+        parts = [f"g{self.generation.number}", f"enabled={self.enabled}", f"spawning={len(self.spawning)}"]
+        parts += [f"queue={len(self.waiters)}", f"free={self.places.free}", f"processes={len(self.processes)}"]
+        if self.backoff.failures:
+            parts.append(f"failures={self.backoff.failures}")
+        if self.leaving:
+            parts.append("leaving")
+        return f"<Group {self.name} {' '.join(parts)}>"

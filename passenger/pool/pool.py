@@ -1,0 +1,317 @@
+"""The ApplicationPool: takes requests for sessions, has `decide` decide, carries out what it says.
+
+Rules.
+1. `get` with a free process and `release` without a queue touch a few counters and nothing else: no task, no
+   future, no timer, no log line, no decision.
+2. Waiters are called back in the order of the decisions. A callback may call the pool again: the ledger is always
+   ahead of the actions, which wait in one queue until the one being carried out returns.
+3. A callback, spawner or process that raises is logged and ends nothing but itself.
+4. One timer, once a second, and only while something is due by time alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from passenger.clock import Clock
+from passenger.config.model import App
+from passenger.log import Log
+from passenger.pool import actions as act
+from passenger.pool import events as ev
+from passenger.pool.check import check
+from passenger.pool.decide import decide
+from passenger.pool.journal import Journal
+from passenger.pool.ledger import Ledger
+from passenger.pool.limits import PoolLimits
+from passenger.pool.model import Process, ProcessState
+from passenger.pool.reload import compare
+from passenger.pool.session import Refusal, RefusalReason, Session, Waiter
+from passenger.pool.snapshot import pool_status
+from passenger.pool.starts import Starts, new_error
+from passenger.spawn.spawner import Exit, SpawnerFactory
+from passenger.wire.status import PoolStatus
+
+TICK: Final = 1.0
+"""Seconds between looks at what is due by time alone."""
+
+KILL_GRACE: Final = 5.0
+"""Seconds that killed processes get to be seen dead before `drain` returns without them."""
+
+_ENABLED: Final = ProcessState.ENABLED
+
+
+class Pool:
+    """The processes of all applications. Call everything from the loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        log: Log,
+        factory: SpawnerFactory,
+        limits: PoolLimits,
+        apps: Mapping[str, App],
+        random: Callable[[], float],
+        check: bool = False,
+    ) -> None:
+        """`random` gives numbers in [0, 1); `check` runs the invariants after every step (for tests)."""
+        self._loop = loop
+        self._now = clock.monotonic
+        self._clock = clock
+        self._log = log
+        self._journal = Journal(log, clock)
+        self._check = check
+        self._ledger = Ledger(limits, jitter=random)
+        for name, app in apps.items():
+            self._ledger.add_group(name, app)
+        self._groups = self._ledger.groups
+        self._starving = self._ledger.starving
+        self._starts = Starts(loop=loop, clock=clock, factory=factory, journal=self._journal, report=self._step)
+        self._todo: deque[act.Action] = deque()
+        self._is_acting = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._was_started = False
+        self._watchers: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._do: dict[type[act.Action], Callable[[Any], None]] = {
+            act.Grant: self._grant,
+            act.Refuse: self._refuse,
+            act.Spawn: lambda action: self._starts.begin(action.spawning),
+            act.CallOff: lambda action: self._starts.call_off(action.spawning),
+            act.Watch: self._watch,
+            act.Retire: lambda action: self._journal.retired(action.process, action.why),
+            act.AskToStop: self._ask_to_stop,
+            act.Terminate: self._terminate,
+            act.Kill: self._kill,
+            act.Dispose: self._dispose,
+            act.CloseGeneration: lambda action: self._starts.retire(action.generation),
+        }
+
+    # Requests
+
+    def get(self, app: str, waiter: Waiter) -> None:
+        """Call the waiter back with a session or a refusal: now if possible, else when a process is free."""
+        group = self._groups.get(app)
+        if group is None:
+            waiter.session_refused(self._refusal_without_group(app))
+            return
+        group.counters.requests += 1
+        places = group.places
+        if places.free:
+            waiter.session_granted(places.take())
+        else:
+            self._step(ev.Arrived(group, waiter))
+
+    def release(self, session: Session) -> None:
+        """The session has ended, well or not. Releasing it again does nothing."""
+        if session.closed:
+            return
+        session.closed = True
+        process = session.process
+        group = process.group
+        if process.state is _ENABLED and not group.waiters and not self._starving:
+            session.socket.sessions -= 1
+            process.processed += 1
+            group.places.give_back(process, self._now())
+        else:
+            self._step(ev.Released(session))
+
+    def forget(self, waiter: Waiter) -> None:
+        """The waiter, not yet called back, wants no session any more. Does nothing for one that does not wait."""
+        if waiter in self._ledger.waiting:
+            self._step(ev.Departed(waiter))
+        elif self._todo:
+            self._take_back(waiter)
+
+    def connection_failed(self, session: Session, reason: str) -> None:
+        """No connection to the process of this session can be made: release the session, replace the process."""
+        if session.closed:
+            return
+        session.closed = True
+        process = session.process
+        summary = f"process {process.pid} does not accept connections: {reason}"
+        self._step(ev.Unreachable(session, new_error(summary, "unreachable"), self._clock.wall()))
+
+    # Life
+
+    def start(self) -> None:
+        """Start `min_instances` processes of every application."""
+        self._step(ev.Started())
+
+    def is_started(self) -> bool:
+        """Every application has had its `min_instances`, or failed to start, or the pool has no room for more."""
+        if not self._was_started:
+            ledger = self._ledger
+            has_room = ledger.room() > 0 or ledger.spawning
+            self._was_started = all(group.started or not has_room for group in self._groups.values())
+        return self._was_started
+
+    def apply(self, limits: PoolLimits, apps: Mapping[str, App]) -> dict[str, Any]:
+        """Take over a new configuration; no accepted request is lost. The report lists applications by what happens.
+
+        `rolling` ones have their processes replaced one by one from now on: `rolled` tells how that ended.
+        """
+        if self._ledger.is_stopping:
+            return {"added": [], "removed": [], "rolling": [], "changed": [], "unchanged": []}
+        changes = compare({name: group.app for name, group in self._groups.items()}, apps)
+        self._step(ev.Reconfigured(limits, apps))
+        return {
+            "added": list(changes.added),
+            "removed": list(changes.removed),
+            "rolling": list(changes.rolled),
+            "changed": list(changes.changed),
+            "unchanged": list(changes.unchanged),
+        }
+
+    async def rolled(self, deadline: float) -> dict[str, str]:
+        """Wait until no replacement is under way; then application -> why its replacement was given up.
+
+        After `deadline` (monotonic) the ones that are still under way are named, too.
+        """
+        await self._until(lambda: not self._rolling(), deadline)
+        given_up = {group.name: group.roll_error for group in self._groups.values()}
+        report = {name: error.summary for name, error in given_up.items() if error is not None}
+        return report | dict.fromkeys(self._rolling(), "old processes are still being replaced")
+
+    async def drain(self, deadline: float) -> bool:
+        """Serve what waits, take nothing new, stop everything. At `deadline` (monotonic) refuse and kill the rest.
+
+        Returns whether everything had ended by itself. To be called when the request layer accepts nothing more.
+        """
+        self._step(ev.Stopped())
+        if await self._until(self._ledger.is_empty, deadline):
+            is_clean = True
+        else:
+            is_clean = False
+            self.kill_all()
+            await self._until(self._ledger.is_empty, self._now() + KILL_GRACE)
+        await self._starts.settled(KILL_GRACE)
+        return is_clean
+
+    def kill_all(self) -> None:
+        """Refuse everything that waits, call off every start, kill every process, now."""
+        self._step(ev.GivenUp())
+
+    def tick(self) -> None:
+        """Look at what is due: idle processes, starts put off, processes that do not stop. The timer calls this."""
+        self._step(ev.Ticked())
+
+    def snapshot(self) -> PoolStatus:
+        """The pool as `status` shows it."""
+        return pool_status(self._ledger, now=self._now())
+
+    def __repr__(self) -> str:
+        return f"<Pool {self._ledger!r}>"
+
+    # Deciding and acting
+
+    def _step(self, event: ev.Event) -> None:
+        self._todo.extend(decide(self._ledger, event, now=self._now()))
+        if self._check:
+            check(self._ledger)
+        if not self._is_acting:
+            self._act()
+        if self._timer is None and self._ledger.needs_ticks():
+            self._timer = self._loop.call_later(TICK, self._on_timer)
+        if self._watchers:
+            self._look_for_watchers()
+
+    def _act(self) -> None:
+        self._is_acting = True
+        try:
+            while self._todo:
+                action = self._todo.popleft()
+                try:
+                    self._do[type(action)](action)
+                except Exception as error:  # rule 3: whoever raised, the next action is somebody else's
+                    self._journal.broken(action, error)
+        finally:
+            self._is_acting = False
+
+    def _grant(self, action: act.Grant) -> None:
+        try:
+            action.waiter.session_granted(action.session)
+        except Exception:
+            self.release(action.session)
+            raise
+
+    def _refuse(self, action: act.Refuse) -> None:
+        self._journal.refused(action.refusal)
+        action.waiter.session_refused(action.refusal)
+
+    def _watch(self, action: act.Watch) -> None:
+        process = action.process
+        self._journal.ready(process)
+        process.running.when_exited(lambda exit_: self._on_exit(process, exit_))
+
+    def _on_exit(self, process: Process, exit_: Exit) -> None:
+        lifetime = self._now() - process.started_at
+        self._journal.exited(process, exit_, lifetime)
+        summary = f"process {process.pid} {exit_}, {lifetime:.1f} s after it was ready"
+        self._step(ev.Exited(process, new_error(summary, "crashed"), self._clock.wall()))
+
+    def _ask_to_stop(self, action: act.AskToStop) -> None:
+        _close_parked(action.process)
+        action.process.running.request_stop()
+
+    def _terminate(self, action: act.Terminate) -> None:
+        self._journal.signalled(action.process, "SIGTERM")
+        action.process.running.terminate()
+
+    def _kill(self, action: act.Kill) -> None:
+        self._journal.signalled(action.process, "SIGKILL")
+        action.process.running.kill()
+
+    def _dispose(self, action: act.Dispose) -> None:
+        _close_parked(action.process)
+        action.process.running.dispose()
+
+    def _take_back(self, waiter: Waiter) -> None:
+        """The waiter left between the decision about it and its call: only from within another waiter's call."""
+        for action in self._todo:
+            if isinstance(action, (act.Grant, act.Refuse)) and action.waiter is waiter:
+                self._todo.remove(action)
+                if isinstance(action, act.Grant):
+                    self.release(action.session)
+                return
+
+    def _refusal_without_group(self, app: str) -> Refusal:
+        reason = RefusalReason.STOPPING if self._ledger.is_stopping else RefusalReason.UNKNOWN_APP
+        return Refusal(reason, app)
+
+    # Waiting
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.tick()
+
+    def _rolling(self) -> list[str]:
+        return [group.name for group in self._groups.values() if group.outdated]
+
+    async def _until(self, is_so: Callable[[], bool], deadline: float) -> bool:
+        if is_so():
+            return True
+        future: asyncio.Future[None] = self._loop.create_future()
+        watcher = (is_so, future)
+        self._watchers.append(watcher)
+        try:
+            await asyncio.wait_for(future, max(0.0, deadline - self._now()))
+        except TimeoutError:
+            return is_so()
+        finally:
+            self._watchers.remove(watcher)
+        return True
+
+    def _look_for_watchers(self) -> None:
+        for is_so, future in self._watchers:
+            if not future.done() and is_so():
+                future.set_result(None)
+
+
+def _close_parked(process: Process) -> None:
+    for socket in process.sockets:
+        while socket.idle:
+            socket.idle.pop().close()

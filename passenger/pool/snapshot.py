@@ -1,0 +1,77 @@
+"""The pool as `status` shows it. Memory and CPU figures are left to the core, which looks at the host."""
+
+from __future__ import annotations
+
+from passenger.pool.ledger import Ledger
+from passenger.pool.model import Group, Process
+from passenger.wire.status import GroupCounters, GroupStatus, LastError, PoolStatus, ProcessStatus
+
+
+def pool_status(ledger: Ledger, *, now: float) -> PoolStatus:
+    """Every group with every process that has not ended."""
+    groups = ledger.all_groups()
+    return {
+        "max_pool_size": ledger.limits.max_pool_size,
+        "processes": sum(len(group.processes) for group in groups),
+        "spawning": ledger.spawning,
+        "queue": len(ledger.waiting),
+        "groups": [_group(ledger, group, now) for group in groups],
+    }
+
+
+def _group(ledger: Ledger, group: Group, now: float) -> GroupStatus:
+    app = group.app
+    return {
+        "name": group.name,
+        "app_root": app.app_root,
+        "app_type": app.app_type or "",
+        "app_env": app.app_env,
+        "min_instances": app.min_instances,
+        "max_instances": app.max_instances or ledger.limits.max_pool_size,
+        "queue": len(group.waiters),
+        "max_request_queue_size": app.max_request_queue_size,
+        "spawning": len(group.spawning),
+        "backing_off_for": round(group.backoff.remaining(now), 3),
+        "generation": group.generation.number,
+        "last_error": _last_error(group),
+        "counters": _counters(group),
+        "processes": [_process(process, now) for process in group.processes],
+    }
+
+
+def _last_error(group: Group) -> LastError | None:
+    if group.last_error is None:
+        return None
+    return {"id": group.last_error.error_id, "summary": group.last_error.summary, "at": group.last_error_at}
+
+
+def _counters(group: Group) -> GroupCounters:
+    counters = group.counters
+    return {
+        "requests": counters.requests,
+        "refused_queue_full": counters.refused_queue_full,
+        "refused_spawn_failed": counters.refused_spawn_failed,
+        "departed_in_queue": counters.departed_in_queue,
+        "spawns": counters.spawns,
+        "spawn_failures": counters.spawn_failures,
+        "exits": counters.exits,
+    }
+
+
+def _process(process: Process, now: float) -> ProcessStatus:
+    state = process.state.value
+    return {
+        "pid": process.pid,
+        "gupid": process.gupid,
+        "state": "enabled" if state == "enabled" else "draining" if state == "draining" else "stopping",
+        "concurrency": process.concurrency,
+        "sessions": process.sessions,
+        "processed": process.processed,
+        "spawn_seconds": round(process.spawn_seconds, 3),
+        "uptime": round(now - process.started_at, 3),
+        "idle_for": 0.0 if process.sessions else round(now - process.last_used, 3),
+        "rss": None,
+        "pss": None,
+        "private": None,
+        "cpu_seconds": None,
+    }

@@ -1,0 +1,62 @@
+"""One spawner per generation, made when first needed, closed when nothing will be started with it any more.
+
+A spawner is replaced when live keys of its application changed (`start_timeout`). It is closed only after the
+starts that use it are over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from passenger.config.model import App
+from passenger.pool.model import Generation, Spawning
+from passenger.spawn.spawner import Spawner, SpawnerFactory
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    app: App
+    spawner: Spawner
+    users: int = 0
+    is_retired: bool = False
+
+
+class Spawners:
+    """The spawners in use. `close` is told which spawner to close."""
+
+    def __init__(self, factory: SpawnerFactory, close: Callable[[Spawner], None]) -> None:
+        self._factory = factory
+        self._close = close
+        self._entries: dict[Generation, _Entry] = {}
+        self._used: dict[Spawning, _Entry] = {}
+
+    def borrow(self, spawning: Spawning) -> Spawner:
+        """The spawner for a start; give it back when the start is over. Raises what the factory raises."""
+        generation = spawning.generation
+        entry = self._entries.get(generation)
+        if entry is None or entry.app != generation.app:
+            self.retire(generation)
+            entry = _Entry(generation.app, self._factory.spawner_for(spawning.group.name, generation.app))
+            self._entries[generation] = entry
+        entry.users += 1
+        self._used[spawning] = entry
+        return entry.spawner
+
+    def give_back(self, spawning: Spawning) -> None:
+        """The start is over. Does nothing for a start that never got a spawner."""
+        entry = self._used.pop(spawning, None)
+        if entry is not None:
+            entry.users -= 1
+            self._close_unused(entry)
+
+    def retire(self, generation: Generation) -> None:
+        """Nothing more will be started with these options. May be called again."""
+        entry = self._entries.pop(generation, None)
+        if entry is not None:
+            entry.is_retired = True
+            self._close_unused(entry)
+
+    def _close_unused(self, entry: _Entry) -> None:
+        if entry.is_retired and not entry.users:
+            self._close(entry.spawner)
