@@ -106,7 +106,7 @@ class _Builder:
             if spec.name not in table:
                 continue
             path = (*at, spec.name)
-            if path not in self._bad:
+            if path not in self._bad and not self._findings.is_unread(path):
                 value = self._listeners(path, table[spec.name]) if spec.kind == "listeners" else None
                 fields[spec.name] = value or self._values.read(spec, path, table[spec.name])
             return

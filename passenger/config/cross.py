@@ -7,13 +7,13 @@ Rules.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from passenger.config.addresses import overlap, parse_address
 from passenger.config.build import Built
 from passenger.config.diagnostics import Path
 from passenger.config.document import Document
-from passenger.config.findings import Findings
+from passenger.config.findings import Findings, Place
 from passenger.config.model import App, Instance
 from passenger.config.routes import check_routes
 from passenger.config.suggest import closest
@@ -23,11 +23,7 @@ from passenger.log import printable
 def check(document: Document, built: Built, findings: Findings) -> None:
     """Report every contradiction."""
     whole = {name: app for name, app in built.config.apps.items() if built.is_whole("apps", name)}
-    served = {
-        name: app
-        for name, app in whole.items()
-        if _served(document, name, app, built, findings)
-    }
+    served = {name: app for name, app in whole.items() if _served(document, name, app, built, findings)}
     for name, app in whole.items():
         _app(document, name, app, findings)
     check_routes(document, served, findings)
@@ -148,7 +144,9 @@ def _instance(name: str, instance: Instance, findings: Findings, document: Docum
             )
 
 
-def listeners(document: Document, name: str, instance: Instance) -> Iterator[tuple[Path, tuple[str | None, str | None]]]:
+def listeners(
+    document: Document, name: str, instance: Instance
+) -> Iterator[tuple[Path, tuple[str | None, str | None]]]:
     """Path, certificate and key of every listener that was written down."""
     if _given(document, ("instances", name, "nginx", "listen")):
         for index, listener in enumerate(instance.nginx.listen):
@@ -179,7 +177,8 @@ def _ports(built: Built, findings: Findings) -> None:
     taken: list[tuple[Path, tuple[str, int]]] = []
     for path, address in addresses(built):
         for first, other in taken:
-            if overlap(address, other):
+            # Within one instance nginx tells 127.0.0.1:80 beside *:80 apart; two nginx cannot share them.
+            if address == other or (path[1] != first[1] and overlap(address, other)):
                 findings.add(
                     "E303",
                     path,
@@ -194,9 +193,7 @@ def _ports(built: Built, findings: Findings) -> None:
         taken.append((path, address))
 
 
-def _limits(
-    document: Document, name: str, instance: Instance, apps: dict[str, App], findings: Findings
-) -> None:
+def _limits(document: Document, name: str, instance: Instance, apps: dict[str, App], findings: Findings) -> None:
     limit = instance.core.max_pool_size
     if limit is None:
         return
@@ -206,7 +203,7 @@ def _limits(
         findings.add(
             "E305",
             here,
-            f"the applications of instance \"{printable(name)}\" keep {wanted} processes, the pool has room for {limit}",
+            f'the applications of instance "{printable(name)}" keep {wanted} processes, the pool has room for {limit}',
             label=f"at least {wanted}, or lower `min_instances`",
             also=tuple(_minimums(document, apps)),
             help="`min_instances` is 1 where it is not set" if wanted else "",
@@ -223,7 +220,7 @@ def _limits(
             )
 
 
-def _minimums(document: Document, apps: dict[str, App]) -> Iterable[tuple[Path, str, str]]:
+def _minimums(document: Document, apps: dict[str, App]) -> Iterator[Place]:
     given = {app_key(document, name, "min_instances"): app.min_instances for name, app in apps.items()}
     for path, number in list(given.items())[:5]:
         if path:

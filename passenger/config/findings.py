@@ -26,8 +26,9 @@ LONGEST_QUOTE = 60
 class Findings:
     """What is wrong with one document so far."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, *, secrets_were_read: bool = True) -> None:
         self.document = document
+        self._secrets_were_read = secrets_were_read
         self.found: list[Diagnostic] = []
         self._said: set[tuple[str, Path]] = set()
 
@@ -62,6 +63,10 @@ class Findings:
                 severity=severity,
             )
         )
+
+    def is_unread(self, path: Path) -> bool:
+        """Whether a value stands in a secret file that was not opened: nothing can be said about it."""
+        return not self._secrets_were_read and self.document.is_secret(path)
 
     def span(self, path: Path, at: Part) -> Span | None:
         """The place of one part of a path."""

@@ -71,7 +71,7 @@ def _kind(hint: Any, declaration: Key) -> tuple[Kind, type | None]:
         return ("listeners", Listener) if arguments[0] is Listener else ("strings", None)
     if origin is not None and issubclass(origin, Mapping):
         return ("env", None) if arguments[1] is EnvValue else ("tables", arguments[1])
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         return "table", hint
     if declaration.unit in {"duration", "size", "path"}:
         return typing.cast("Kind", declaration.unit), None

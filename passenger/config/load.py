@@ -48,12 +48,10 @@ def load(
     `host` None leaves out everything about this machine (`--no-environment`): secret files are not opened either.
     `own_ports`: (host, port) pairs that belong to the running instance and may be in use.
     """
-    document, problems = read(
-        main, text=text, environ=environ, flags=flags, cwd=cwd, read_secrets=host is not None
-    )
+    document, problems = read(main, text=text, environ=environ, flags=flags, cwd=cwd, read_secrets=host is not None)
     if document is None:
         return Loaded(None, None, tuple(problems))
-    findings = Findings(document)
+    findings = Findings(document, secrets_were_read=host is not None)
     config = _check(document, findings, host, environ, own_ports)
     diagnostics = (*problems, *findings.found)
     failed = any(item.severity == "error" for item in diagnostics)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from passenger.config.diagnostics import Path
 from passenger.config.document import Document
@@ -20,12 +21,9 @@ from passenger.config.keys import KeySpec, spec_at, table_at
 from passenger.config.model import ENV_NAME_HELP, NAME_HELP
 from passenger.config.schema import LARGEST_INTEGER, judge
 from passenger.config.suggest import closest
-from passenger.config.unknown import report_unknown
 from passenger.config.units import duration_guess, size_guess
+from passenger.config.unknown import report_unknown
 from passenger.log import printable
-
-if TYPE_CHECKING:
-    from jsonschema.exceptions import ValidationError
 
 NEWEST_VERSION: Final = 1
 TYPE_NAMES: Final[Mapping[str, str]] = MappingProxyType(
@@ -39,14 +37,29 @@ TYPE_NAMES: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One complaint of the judge."""
+
+    path: Path
+    rule: str
+    """Keyword of the schema that was broken."""
+    limit: Any
+    """What the keyword says."""
+    value: Any
+    known: Mapping[str, Any]
+    """Keys of the table, when it is about a table."""
+    in_name: bool
+    """The name of a table or variable is wrong, not its value."""
+
+
 def check(document: Document, findings: Findings) -> bool:
     """Report every mistake of shape. False when nothing further can be said about the document."""
     if not _version(document, findings):
         return False
-    for error in _errors(document.data):
-        path: Path = tuple(error.absolute_path)
-        if path not in document.unresolved:
-            _TRANSLATORS[str(error.validator)](findings, path, error)
+    for fault in _faults(document.data):
+        if fault.path not in document.unresolved and not findings.is_unread(fault.path):
+            _TRANSLATORS[fault.rule](findings, fault.path, fault)
     return True
 
 
@@ -74,27 +87,34 @@ def _version(document: Document, findings: Findings) -> bool:
     return True
 
 
-def _errors(data: dict[str, Any]) -> Iterator[ValidationError]:
-    from jsonschema.validators import Draft7Validator, extend
+def _faults(data: dict[str, Any]) -> Iterator[Fault]:
+    from jsonschema import validators
 
-    types = Draft7Validator.TYPE_CHECKER.redefine(
-        # In TOML 1.0 is no integer.
-        "integer",
-        lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+    # In TOML 1.0 is no integer.
+    checker = validators.Draft7Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
     )
-    found: Iterator[ValidationError] = extend(Draft7Validator, type_checker=types)(judge()).iter_errors(data)
-    return found
+    validator: Any = validators.extend(validators.Draft7Validator, type_checker=checker)  # type: ignore[no-untyped-call]
+    for error in validator(judge()).iter_errors(data):
+        yield Fault(
+            path=tuple(error.absolute_path),
+            rule=error.validator,
+            limit=error.validator_value,
+            value=error.instance,
+            known=error.schema.get("properties", {}),
+            in_name="propertyNames" in error.absolute_schema_path,
+        )
 
 
-def _unknown(findings: Findings, path: Path, error: ValidationError) -> None:
-    for name in error.instance:
-        if name not in error.schema["properties"]:
+def _unknown(findings: Findings, path: Path, fault: Fault) -> None:
+    for name in fault.value:
+        if name not in fault.known:
             report_unknown(findings, path, name)
 
 
-def _missing(findings: Findings, path: Path, error: ValidationError) -> None:
-    for name in error.validator_value:
-        if name in error.instance or (*path, name) == ("config_version",):
+def _missing(findings: Findings, path: Path, fault: Fault) -> None:
+    for name in fault.limit:
+        if name in fault.value or (*path, name) == ("config_version",):
             continue
         spec = spec_at((*path, name))
         example = f' such as `{name} = "{spec.key.example}"`' if spec and spec.key.example else ""
@@ -108,20 +128,20 @@ def _missing(findings: Findings, path: Path, error: ValidationError) -> None:
         )
 
 
-def _wrong_type(findings: Findings, path: Path, error: ValidationError) -> None:
+def _wrong_type(findings: Findings, path: Path, fault: Fault) -> None:
     spec = None if isinstance(path[-1], int) else spec_at(path)
-    if spec and spec.kind in {"duration", "size"} and is_number(error.instance):
-        _without_unit(findings, path, spec, error.instance)
+    if spec and spec.kind in {"duration", "size"} and is_number(fault.value):
+        _without_unit(findings, path, spec, fault.value)
         return
-    wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+    wanted = fault.limit if isinstance(fault.limit, list) else [fault.limit]
     expected = " or ".join(TYPE_NAMES[name] for name in wanted)
-    found = type_name(error.instance)
+    found = type_name(fault.value)
     findings.add(
         "E203",
         path,
         f"{_called(path)} has the wrong type",
         label=f"expected {expected}, found {found}",
-        help=_type_help(path, wanted, error.instance),
+        help=_type_help(path, wanted, fault.value),
     )
 
 
@@ -138,25 +158,27 @@ def _without_unit(findings: Findings, path: Path, spec: KeySpec, number: float) 
     )
 
 
-def _choice(findings: Findings, path: Path, error: ValidationError) -> None:
-    choices = [str(choice) for choice in error.validator_value]
-    near = closest(error.instance, choices) if isinstance(error.instance, str) else ""
+def _choice(findings: Findings, path: Path, fault: Fault) -> None:
+    if not isinstance(fault.value, str):
+        return  # its type is wrong, and that is said already
+    choices = [str(choice) for choice in fault.limit]
+    near = closest(fault.value, choices)
     listed = ", ".join(f"`{choice}`" for choice in choices)
     findings.add(
         "E205",
         path,
-        f"{_called(path)} cannot be {findings.quote(path, error.instance)}",
+        f"{_called(path)} cannot be {findings.quote(path, fault.value)}",
         label=f"did you mean `{near}`?" if near else f"expected {listed}",
         help=f"`{path[-1]}` takes {listed}" if near else "",
     )
 
 
-def _malformed(findings: Findings, path: Path, error: ValidationError) -> None:
-    if "propertyNames" in error.absolute_schema_path:
-        _bad_name(findings, path, str(error.instance))
+def _malformed(findings: Findings, path: Path, fault: Fault) -> None:
+    if fault.in_name:
+        _bad_name(findings, path, str(fault.value))
         return
     spec = spec_at(path)
-    text = str(error.instance)
+    text = str(fault.value)
     if spec and spec.kind in {"duration", "size"}:
         _bad_quantity(findings, path, spec, text)
     elif spec and spec.kind == "listeners":
@@ -207,9 +229,9 @@ def _bad_name(findings: Findings, path: Path, name: str) -> None:
     )
 
 
-def _out_of_range(findings: Findings, path: Path, error: ValidationError) -> None:
-    low, limit = error.validator == "minimum", error.validator_value
-    value = findings.quote(path, error.instance).strip("`")
+def _out_of_range(findings: Findings, path: Path, fault: Fault) -> None:
+    low, limit = fault.rule == "minimum", fault.limit
+    value = findings.quote(path, fault.value).strip("`")
     bound = "the largest number there is" if limit == LARGEST_INTEGER else f"the {'least' if low else 'most'}"
     findings.add(
         "E207",
@@ -219,8 +241,8 @@ def _out_of_range(findings: Findings, path: Path, error: ValidationError) -> Non
     )
 
 
-def _empty(findings: Findings, path: Path, error: ValidationError) -> None:
-    what = "list" if isinstance(error.instance, list) else "string"
+def _empty(findings: Findings, path: Path, fault: Fault) -> None:
+    what = "list" if isinstance(fault.value, list) else "string"
     findings.add(
         "E213",
         path,
@@ -233,7 +255,7 @@ def _called(path: Path) -> str:
     """A value in a message: `user`, `server_names[1]`, `[apps.blog]`."""
     name, index = (path[-2], f"[{path[-1]}]") if isinstance(path[-1], int) else (path[-1], "")
     table = table_at(path) if not index else None
-    if table is not None or path[:1] in {("apps",), ("instances",)} and len(path) == 1:
+    if table is not None or (path[:1] in {("apps",), ("instances",)} and len(path) == 1):
         return f"`[{printable('.'.join(str(part) for part in path))}]`"
     return f"`{printable(str(name))}{index}`"
 
@@ -289,7 +311,7 @@ def _strange(text: str) -> str:
     return "one of the characters"
 
 
-_TRANSLATORS: Final[Mapping[str, Callable[[Findings, Path, Any], None]]] = MappingProxyType(
+_TRANSLATORS: Final[Mapping[str, Callable[[Findings, Path, Fault], None]]] = MappingProxyType(
     {
         "additionalProperties": _unknown,
         "required": _missing,

@@ -75,16 +75,55 @@ def size_text(count: int) -> str:
 
 def duration_guess(text: str) -> str:
     """What a malformed duration was probably meant to be, or ""."""
-    return _guess(text, {"sec": "s", "secs": "s", "second": "s", "seconds": "s", "min": "m", "mins": "m",
-                         "minute": "m", "minutes": "m", "hr": "h", "hour": "h", "hours": "h", "day": "d",
-                         "days": "d", "msec": "ms", "millis": "ms", "milliseconds": "ms", "": "s"}, DURATION_UNITS)
+    return _guess(
+        text,
+        {
+            "sec": "s",
+            "secs": "s",
+            "second": "s",
+            "seconds": "s",
+            "min": "m",
+            "mins": "m",
+            "minute": "m",
+            "minutes": "m",
+            "hr": "h",
+            "hour": "h",
+            "hours": "h",
+            "day": "d",
+            "days": "d",
+            "msec": "ms",
+            "millis": "ms",
+            "milliseconds": "ms",
+            "": "s",
+        },
+        DURATION_UNITS,
+    )
 
 
 def size_guess(text: str) -> str:
     """What a malformed size was probably meant to be, or ""."""
-    return _guess(text, {"k": "KiB", "kib": "KiB", "kb": "KB", "m": "MiB", "mib": "MiB", "mb": "MB", "g": "GiB",
-                         "gib": "GiB", "gb": "GB", "t": "TiB", "tib": "TiB", "tb": "TB", "b": "B", "bytes": "B",
-                         "byte": "B", "": "MiB"}, SIZE_UNITS)
+    return _guess(
+        text,
+        {
+            "k": "KiB",
+            "kib": "KiB",
+            "kb": "KB",
+            "m": "MiB",
+            "mib": "MiB",
+            "mb": "MB",
+            "g": "GiB",
+            "gib": "GiB",
+            "gb": "GB",
+            "t": "TiB",
+            "tib": "TiB",
+            "tb": "TB",
+            "b": "B",
+            "bytes": "B",
+            "byte": "B",
+            "": "MiB",
+        },
+        SIZE_UNITS,
+    )
 
 
 def _guess(text: str, words: dict[str, str], units: dict[str, float] | dict[str, int]) -> str:

@@ -7,7 +7,7 @@ Rules.
 
 from __future__ import annotations
 
-import os
+from posixpath import join
 from typing import Any, Final
 
 from passenger.config.addresses import parse_address
@@ -92,6 +92,6 @@ class Values:
 
 def absolute(folder: str, path: str) -> str:
     """A path from a folder on; `.` and doubled slashes go, `..` stays."""
-    joined = os.path.join(folder, path)
+    joined = join(folder, path)
     parts = [part for part in joined.split("/") if part not in {"", "."}]
     return "/" + "/".join(parts)

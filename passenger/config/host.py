@@ -1,0 +1,219 @@
+"""What the last stage of validation asks about the machine, and the machine itself.
+
+Rules.
+1. Only questions: nothing is opened for writing, bound, created or locked.
+2. `check` is the stage (E4xx); it sees the machine through `Host` alone, so tests hand in another one.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shutil
+import stat
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Final, Protocol
+
+from passenger import resources
+from passenger.config.build import Built
+from passenger.config.document import Document
+from passenger.config.findings import Findings
+
+_NET_BIND_SERVICE: Final = 10
+"""Bit of CAP_NET_BIND_SERVICE in CapEff."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What stat() says: permission bits, owner, and what kind of file it is."""
+
+    mode: int
+    uid: int
+    gid: int
+
+    @property
+    def is_folder(self) -> bool:
+        return stat.S_ISDIR(self.mode)
+
+    @property
+    def is_file(self) -> bool:
+        return stat.S_ISREG(self.mode)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user as the kernel sees one: name for messages, ids for decisions."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: frozenset[int] = frozenset()
+
+
+class Host(Protocol):
+    """The machine. Names of users and groups may be numbers."""
+
+    @property
+    def myself(self) -> Person: ...
+    @property
+    def interpreter(self) -> str:
+        """The Python that runs Passenger, and loaders of applications that name no other."""
+        ...
+
+    @property
+    def helper_scripts(self) -> str: ...
+    def facts(self, path: str) -> Facts | None:
+        """stat(), symbolic links followed; None when there is nothing. Raises PermissionError."""
+        ...
+
+    def owner(self, path: str) -> int | None:
+        """Owner of the file itself (lstat); None when there is nothing or it cannot be seen."""
+        ...
+
+    def real(self, path: str) -> str: ...
+    def names(self, folder: str) -> list[str]:
+        """Names in a folder; [] when it cannot be listed."""
+        ...
+
+    def has_acl(self, path: str) -> bool: ...
+    def person(self, name: str) -> Person | None: ...
+    def person_by_id(self, uid: int) -> Person | None: ...
+    def group(self, name: str) -> int | None: ...
+    def which(self, program: str) -> str | None: ...
+    def number(self, path: str) -> int | None:
+        """A kernel setting; None when it is not there."""
+        ...
+
+    def text(self, path: str) -> str:
+        """A file of /proc; "" when it is not there."""
+        ...
+
+    def may_bind_low_ports(self) -> bool: ...
+
+
+def check(
+    document: Document,
+    built: Built,
+    findings: Findings,
+    *,
+    host: Host,
+    environ: Mapping[str, str],
+    own_ports: frozenset[tuple[str, int]],
+) -> None:
+    """Report everything that this machine refuses."""
+    from passenger.config.access import Access
+    from passenger.config.host_apps import AppChecks
+    from passenger.config.host_instances import InstanceChecks
+    from passenger.config.ports import check_ports
+
+    access = Access(host)
+    checks = InstanceChecks(document, findings, host=host, access=access, environ=environ)
+    whole = [name for name in built.config.instances if built.is_whole("instances", name)]
+    for name in whole:
+        checks.check(name, built.config.instances[name])
+    checks.check_machine(whole)
+    check_ports(built, findings, host=host, own_ports=own_ports)
+    apps = AppChecks(document, findings, host=host, access=access)
+    for name, app in built.config.apps.items():
+        if built.is_whole("apps", name) and app.instance in whole:
+            apps.check(name, app, built.config.instances[app.instance].core)
+
+
+class SystemHost:
+    """This machine."""
+
+    @property
+    def myself(self) -> Person:
+        uid = os.geteuid()
+        known = self.person_by_id(uid)
+        groups = frozenset({*os.getgroups(), os.getegid()})
+        return Person(known.name if known else str(uid), uid, os.getegid(), groups)
+
+    @property
+    def interpreter(self) -> str:
+        return sys.executable
+
+    @property
+    def helper_scripts(self) -> str:
+        return str(resources.folder("helper_scripts"))
+
+    def facts(self, path: str) -> Facts | None:
+        try:
+            found = FilePath(path).stat()
+        except PermissionError:
+            raise
+        except OSError:
+            return None  # missing, or a component that is no folder, or a loop of links: nothing is there
+        return Facts(found.st_mode, found.st_uid, found.st_gid)
+
+    def owner(self, path: str) -> int | None:
+        try:
+            return os.lstat(path).st_uid
+        except OSError:
+            return None
+
+    def real(self, path: str) -> str:
+        return os.path.realpath(path)
+
+    def names(self, folder: str) -> list[str]:
+        try:
+            return sorted(entry.name for entry in FilePath(folder).iterdir())
+        except OSError:
+            return []
+
+    def has_acl(self, path: str) -> bool:
+        try:
+            return bool(os.getxattr(path, "system.posix_acl_access"))
+        except OSError:
+            return False
+
+    def person(self, name: str) -> Person | None:
+        try:
+            return _person(pwd.getpwnam(name))
+        except KeyError:
+            return self.person_by_id(int(name)) if _is_id(name) else None
+
+    def person_by_id(self, uid: int) -> Person | None:
+        try:
+            return _person(pwd.getpwuid(uid))
+        except KeyError:
+            return None
+
+    def group(self, name: str) -> int | None:
+        try:
+            return grp.getgrnam(name).gr_gid
+        except KeyError:
+            return int(name) if _is_id(name) else None
+
+    def which(self, program: str) -> str | None:
+        return shutil.which(program)
+
+    def number(self, path: str) -> int | None:
+        digits = self.text(path).strip()
+        return int(digits) if digits.isdigit() else None
+
+    def text(self, path: str) -> str:
+        try:
+            return FilePath(path).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
+    def may_bind_low_ports(self) -> bool:
+        for line in self.text("/proc/self/status").splitlines():
+            if line.startswith("CapEff:"):
+                return bool(int(line.split()[1], 16) >> _NET_BIND_SERVICE & 1)
+        return os.geteuid() == 0
+
+
+def _person(entry: pwd.struct_passwd) -> Person:
+    groups = frozenset(os.getgrouplist(entry.pw_name, entry.pw_gid))
+    return Person(entry.pw_name, entry.pw_uid, entry.pw_gid, groups)
+
+
+def _is_id(name: str) -> bool:
+    """A number that can be a user or group; the two largest ones mean "no change" to the kernel."""
+    return name.isascii() and name.isdigit() and int(name) <= 2**32 - 3
