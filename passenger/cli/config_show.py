@@ -28,7 +28,7 @@ def show(*, config_file: str | None, sets: tuple[str, ...], form: str, origin: b
     """Show the configuration in effect: files, overrides and defaults together. Secrets are not shown, nor read."""
     cwd = str(Path.cwd())
     valid = read_valid(find_file(config_file, cwd=cwd), cwd=cwd, flags=sets, environ=os.environ, host=None)
-    data = effective(valid.config)
+    data = effective(valid.config, valid.document)
     if form == "json":
         print(json.dumps(_with_origins(data, valid) if origin else data, indent=2))
     elif origin:

@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 SECRET = "<secret>"  # noqa: S105 - what is shown in place of one
 
 
-def effective(config: Config) -> dict[str, Any]:
-    """The whole configuration as TOML-able tables."""
-    return _table(config)
+def effective(config: Config, document: Document) -> dict[str, Any]:
+    """The whole configuration as TOML-able tables, with `<secret>` where a value comes from a secret file."""
+    data = _table(config)
+    for path, _ in leaves(document.data):
+        if document.is_secret(path):
+            for place in _places_of(path, document, data):
+                _put(data, place)
+    return data
 
 
 def leaves(data: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, Any]]:
@@ -42,6 +47,20 @@ def origin_of(path: Path, document: Document) -> Origin:
     if origin.kind == "default" and path[0] == "apps" and len(path) > 2:
         return document.origin(("defaults", *path[2:]))
     return origin
+
+
+def _places_of(path: Path, document: Document, data: Mapping[str, Any]) -> list[Path]:
+    """Where a secret has an effect: its own place or, in `[defaults]`, every application without a value of its own."""
+    if path[0] != "defaults":
+        return [path]
+    places = [("apps", name, *path[1:]) for name in data["apps"]]
+    return [place for place in places if document.origin(place).kind == "default"]
+
+
+def _put(data: dict[str, Any], path: Path) -> None:
+    for step in path[:-1]:
+        data = data.setdefault(step, {})  # type: ignore[arg-type]  # no secret stands inside an array
+    data[path[-1]] = SECRET  # type: ignore[index]
 
 
 def _table(table: Any) -> dict[str, Any]:

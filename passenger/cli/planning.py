@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from passenger import __version__
-from passenger.config.model import App, InstanceConfig
+from passenger.config.model import InstanceConfig
 from passenger.config.paths import InstancePaths, instance_paths
 from passenger.config.resolved import encode
 from passenger.errors import HostError
@@ -50,8 +50,8 @@ class PlanningHost:
     """Configured program (or None), whether TLS is needed -> the nginx to use. Raises HostError when there is none."""
     render_nginx: RenderNginx
     urls: Callable[[InstanceConfig], dict[str, str]]
-    app_identity: Callable[[App, InstanceConfig], Identity]
-    """Who an application's processes run as, when started as root. Raises IdentityError."""
+    app_identity: Callable[[str, InstanceConfig], Identity | None]
+    """Who the processes of an application run as when started as root; None = it cannot be said now."""
     core_argv: list[str]
 
 
@@ -145,7 +145,7 @@ def identities(config: InstanceConfig, host: PlanningHost) -> Identities:
     group = config.instance.nginx.group
     nginx_gid = nginx.gid if group is None else _gid(host.accounts, group, "nginx.group")
     core = _core_identity(config, host.accounts)
-    keeps_root = any(_needs_root(host.app_identity(app, config), core) for app in config.apps.values())
+    keeps_root = any(_needs_root(host.app_identity(name, config), core) for name in config.apps)
     return Identities(
         nginx=nginx,
         nginx_group=group if group is not None else host.group_name(nginx_gid),
@@ -157,9 +157,9 @@ def identities(config: InstanceConfig, host: PlanningHost) -> Identities:
     )
 
 
-def _needs_root(app: Identity, core: tuple[int, int]) -> bool:
+def _needs_root(app: Identity | None, core: tuple[int, int]) -> bool:
     """Whether only root can start this application: another user or group, or supplementary groups."""
-    return (app.uid, app.gid) != core or not set(app.groups) <= {app.gid}
+    return app is None or (app.uid, app.gid) != core or not set(app.groups) <= {app.gid}
 
 
 def _ordinary(config: InstanceConfig, host: PlanningHost) -> Identities:

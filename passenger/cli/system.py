@@ -9,18 +9,20 @@ import grp
 import math
 import os
 import resource
-from pathlib import Path
+import sys
 from typing import TYPE_CHECKING
 
-from passenger.cli.discovery import STARTUP_FILE
+from passenger import __version__
 from passenger.cli.planning import PlanningHost
 from passenger.cli.programs import python_module
 from passenger.cli.start_request import StartRequest
 
 if TYPE_CHECKING:
     from passenger.config.host import Host
-    from passenger.config.model import App, InstanceConfig
+    from passenger.config.model import InstanceConfig
     from passenger.posix.users import Identity
+    from passenger.spawn.spec import SpawnContext
+    from passenger.webserver.binary import NginxBinary
 
 
 def validation_host() -> Host:
@@ -35,7 +37,6 @@ def planning_host() -> PlanningHost:
     from passenger.posix.cgroup import visible_cpus
     from passenger.posix.users import SystemAccounts
     from passenger.webserver import render
-    from passenger.webserver.binary import find
     from passenger.webserver.urls import urls
 
     return PlanningHost(
@@ -46,7 +47,7 @@ def planning_host() -> PlanningHost:
         group_name=_group_name,
         cpus=max(1, math.ceil(visible_cpus())),
         open_files=_open_files(),
-        find_nginx=lambda configured, tls: find(configured, search_path=os.environ.get("PATH", os.defpath), tls=tls),
+        find_nginx=_find_nginx,
         render_nginx=render,
         urls=urls,
         app_identity=_app_identity,
@@ -72,27 +73,36 @@ def _group_name(gid: int) -> str | None:
         return None
 
 
-def _app_identity(app: App, config: InstanceConfig) -> Identity:
-    from passenger.posix.users import SystemAccounts, Wish, identity_for
+def _find_nginx(configured: str | None, tls: bool) -> NginxBinary:  # noqa: FBT001 - the seam's shape
+    """The nginx to use; what is to be said about it goes to stderr."""
+    from passenger.webserver.binary import find
+
+    found = find(configured, search_path=os.environ.get("PATH", os.defpath), tls=tls)
+    for warning in found.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return found
+
+
+def _app_identity(name: str, config: InstanceConfig) -> Identity | None:
+    """Who the application would run as if it were started now; None when that cannot be said."""
+    from passenger.errors import PassengerError
+    from passenger.spawn.spec import work_out
+
+    try:
+        return work_out(name, config.apps[name], _spawn_context(config)).identity
+    except PassengerError:
+        return None  # the spawner says what is wrong, on the application's own error page
+
+
+def _spawn_context(config: InstanceConfig) -> SpawnContext:
+    from passenger.config.paths import instance_paths
+    from passenger.spawn.spec import system_context
 
     core = config.instance.core
-    wish = Wish(
-        user=app.user,
-        group=app.group,
-        owner=_owner(app),
+    return system_context(
+        socket_dir=instance_paths(config, environ=os.environ, euid=os.geteuid()).apps,
+        version=__version__,
+        log_level=config.instance.log_level,
         default_user=core.default_user,
         default_group=core.default_group,
     )
-    return identity_for(
-        wish, own_uid=os.geteuid(), own_gid=os.getegid(), own_groups=os.getgroups(), accounts=SystemAccounts()
-    )
-
-
-def _owner(app: App) -> int | None:
-    """uid of the startup file (of a symbolic link itself); None when the application has none."""
-    if app.entry_point is not None:
-        return None
-    try:
-        return (Path(app.app_root) / (app.startup_file or STARTUP_FILE)).lstat().st_uid
-    except OSError:
-        return None

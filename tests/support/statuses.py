@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from passenger.wire.status import CoreStatus, GroupStatus, ProcessStatus
 
 
-def process(pid: int = 4711, **changes: object) -> ProcessStatus:
+def process(pid: int = 4711, **changes: Any) -> ProcessStatus:
     """One healthy process."""
     base: ProcessStatus = {
         "pid": pid,
@@ -22,10 +24,10 @@ def process(pid: int = 4711, **changes: object) -> ProcessStatus:
         "private": 20 * 1024 * 1024,
         "cpu_seconds": 30.29,
     }
-    return base | changes  # type: ignore[return-value]
+    return base | changes
 
 
-def group(name: str = "blog", **changes: object) -> GroupStatus:
+def group(name: str = "blog", **changes: Any) -> GroupStatus:
     """One application with one process."""
     base: GroupStatus = {
         "name": name,
@@ -51,10 +53,10 @@ def group(name: str = "blog", **changes: object) -> GroupStatus:
         },
         "processes": [process()],
     }
-    return base | changes  # type: ignore[return-value]
+    return base | changes
 
 
-def core(*groups: GroupStatus, **changes: object) -> CoreStatus:
+def core(*groups: GroupStatus, **changes: Any) -> CoreStatus:
     """A running core with the given applications."""
     base: CoreStatus = {
         "name": "main",
@@ -72,7 +74,7 @@ def core(*groups: GroupStatus, **changes: object) -> CoreStatus:
         },
         "requests": {"active": 1, "handled": 42, "malformed": 0, "aborted": 2},
     }
-    return base | changes  # type: ignore[return-value]
+    return base | changes
 
 
 def watchdog() -> dict[str, object]:

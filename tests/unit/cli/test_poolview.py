@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.statuses import core, group, process, watchdog
 
 from passenger.cli.instanceview import status_lines
 from passenger.cli.poolview import duration, emphasised, pool_lines
 from passenger.cli.snapshot import Snapshot
+from tests.support.statuses import core, group, process, watchdog
 
 NOW = 1_003_661.0
 
