@@ -12,12 +12,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import struct
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from passenger.errors import PassengerError, ProtocolError
 from passenger.log import Log
+from passenger.posix.sockets import peer_credentials
 from passenger.wire.control import Decoder, encode
 
 MAX_QUESTION: Final = 64 * 1024
@@ -57,7 +57,7 @@ class CoreApi:
             writer.close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        uid = _peer_uid(writer.get_extra_info("socket"))
+        uid = peer_credentials(writer.get_extra_info("socket")).uid
         if uid not in (0, os.geteuid()):
             await self._answer(writer, {"ok": False, "error": f"uid {uid} may not administer this instance"})
             return
@@ -78,9 +78,3 @@ class CoreApi:
     async def _answer(self, writer: asyncio.StreamWriter, answer: Mapping[str, Any]) -> None:
         writer.write(encode(answer))
         await asyncio.wait_for(writer.drain(), TIME_LIMIT)
-
-
-def _peer_uid(peer: socket.socket) -> int:
-    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _pid, uid, _gid = struct.unpack("3i", credentials)
-    return int(uid)

@@ -58,6 +58,7 @@ class InstanceCore:
         self._started = clock.monotonic()
         self._ended: asyncio.Event = asyncio.Event()
         self._drain: asyncio.Task[None] | None = None
+        self._roll: asyncio.Task[None] | None = None
         self.feedback: Feedback | None = None
 
     async def until_ended(self) -> None:
@@ -84,6 +85,7 @@ class InstanceCore:
         """End everything without waiting for requests."""
         if not self._ended.is_set():
             self._log.warn("stopping at once", why=why)
+            self._handler.close()
             self._pool.kill_all()
             self._ended.set()
 
@@ -97,13 +99,15 @@ class InstanceCore:
 
     async def _run_drain(self, deadline: float) -> None:
         self._log.info("draining", active=self._handler.active)
-        self._handler.stop_accepting()
+        answered = asyncio.Event()
+        self._handler.stop_accepting(answered.set)
         try:
             async with asyncio.timeout(deadline - self._clock.monotonic()):
-                await self._handler.drained()
+                await answered.wait()
         except TimeoutError:
             self._log.warn("requests still run at the end of the drain time", active=self._handler.active)
         await self._pool.drain(deadline)
+        self._handler.close()
         self._finished()
 
     def _finished(self) -> None:
@@ -123,6 +127,18 @@ class InstanceCore:
         self._log.set_level(config.instance.log_level)
         self._config = config
         self._report(message, {"event": "reloaded", "report": report})
+        if rolling := report["rolling"]:
+            patience = max(app.start_timeout + app.shutdown_timeout for app in config.apps.values())
+            self._roll = asyncio.get_running_loop().create_task(self._watch_roll(rolling, patience))
+
+    async def _watch_roll(self, rolling: list[str], patience: float) -> None:
+        """Say how the replacement of processes ended; it goes on by itself whoever watches."""
+        given_up = await self._pool.rolled(self._clock.monotonic() + patience)
+        for name in rolling:
+            if why := given_up.get(name):
+                self._log.error("application not rolled: the old processes keep serving", app=name, why=why)
+            else:
+                self._log.info("application rolled", app=name)
 
     def _report(self, message: Mapping[str, Any], answer: dict[str, Any]) -> None:
         if self.feedback is not None:

@@ -63,7 +63,7 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
             max_parallel_spawns=core_section.max_parallel_spawns,
         ),
         apps=config.apps,
-        random=random.Random(),  # noqa: S311 - jitter of back-off times
+        random=random.random,
     )
     probes = Probes(pool.is_started)
     handler = RequestHandler(
@@ -75,6 +75,7 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
         clock=clock,
         log=log.child("request"),
         probes=probes.answer,
+        max_head=core_section.max_request_header_size,
     )
     core = InstanceCore(
         config=config,

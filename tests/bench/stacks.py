@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from passenger.webserver.binary import find_nginx
+from passenger.webserver.binary import find
 
 WORKERS = 2
 NGINX_WORKERS = 1
@@ -104,7 +104,8 @@ scgi_temp_path {folder}/scgi; fastcgi_temp_path {folder}/fastcgi; keepalive_requ
 server {{ listen 127.0.0.1:{port}; location / {{ {location} }} }} }}
 """
     )
-    return [find_nginx(None).path, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
+    nginx = find(None, search_path=os.environ["PATH"]).path
+    return [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
 
 
 def _peer_group(process: psutil.Process, line: str) -> Group:
