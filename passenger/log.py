@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 LEVELS: Final = {"error": 0, "warn": 1, "info": 2, "debug": 3}
@@ -86,6 +87,16 @@ class Log:
             os.write(self._fd, data)
         except OSError:
             self.lost += 1
+
+    def forward(self, prefix: str, lines: Sequence[str], fields: Mapping[str, object]) -> None:
+        """Write lines of somebody else, whatever the level, in one go: with a prefix as text, with fields as JSON."""
+        if self._form == "json":
+            whole = [self._json("info", line, dict(fields)) for line in lines]
+        else:
+            start = f"{_timestamp()} info  {self.component}: {prefix}"
+            whole = [start + printable(line) for line in lines]
+        whole.append("")
+        self.raw("\n".join(whole).encode("utf-8", "backslashreplace"))
 
     def _json(self, level: str, message: str, fields: dict[str, object]) -> str:
         record: dict[str, object] = {"time": _timestamp(), "level": level, "component": self.component}

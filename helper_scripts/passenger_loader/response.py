@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 JOIN_LIMIT = 65536
 """Bodies up to this size are joined with the head into one write; larger ones are not copied."""
 HOP_BY_HOP = frozenset(
-    [
+    {
         "connection",
         "keep-alive",
         "proxy-authenticate",
@@ -37,7 +37,7 @@ HOP_BY_HOP = frozenset(
         "trailers",
         "transfer-encoding",
         "upgrade",
-    ]
+    }
 )
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 STATUS = re.compile(r"[2-9][0-9][0-9]( [^\x00-\x08\x0a-\x1f\x7f]*)?")

@@ -1,0 +1,56 @@
+"""What environment variables an application gets, and from where: pure, over mappings.
+
+Four layers, later ones win: what the core itself has (minus what is its own), the login shell's additions (only with
+`load_shell_envvars`), Passenger's variables, the configuration's `[apps.NAME.env]`.
+
+Rules.
+1. Nothing of the core's own business goes on: no PASSENGER_*, no service manager sockets, no shell hooks.
+2. Never the connect secret, never another application's values: only what is built here from this application.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from passenger.config.model import App
+from passenger.posix.users import Account
+
+OWN_PREFIXES: Final = ("PASSENGER_", "LISTEN_", "BASH_FUNC_", "NGINX")
+OWN_NAMES: Final = frozenset(
+    {
+        "NOTIFY_SOCKET",  # the service manager talks with the watchdog, not with applications
+        "WATCHDOG_PID",
+        "WATCHDOG_USEC",
+        "BASH_ENV",  # would run code in every non-interactive shell
+        "ENV",
+        "_",
+        "OLDPWD",
+        "SHLVL",
+    }
+)
+
+
+def inherited(core: Mapping[str, str], account: Account) -> dict[str, str]:
+    """The core's environment as far as it is none of its own business, for the given user."""
+    kept = {name: value for name, value in core.items() if name not in OWN_NAMES and not name.startswith(OWN_PREFIXES)}
+    kept.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    kept |= {"HOME": account.home or "/", "USER": account.name, "LOGNAME": account.name}
+    kept["SHELL"] = account.shell or "/bin/sh"
+    return kept
+
+
+def passenger_variables(app: App) -> dict[str, str]:
+    """What Passenger says to the application."""
+    variables = {"IN_PASSENGER": "1", "PYTHONUNBUFFERED": "1"}
+    for name in ("PASSENGER_APP_ENV", "WSGI_ENV", "RACK_ENV", "RAILS_ENV", "NODE_ENV"):
+        variables[name] = app.app_env
+    if app.base_uri != "/":
+        for name in ("PASSENGER_BASE_URI", "RACK_BASE_URI", "RAILS_RELATIVE_URL_ROOT"):
+            variables[name] = app.base_uri
+    return variables
+
+
+def configured(app: App) -> dict[str, str]:
+    """What the configuration sets; it may hold secrets."""
+    return {name: value.value for name, value in app.env.items()}

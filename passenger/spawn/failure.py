@@ -1,0 +1,38 @@
+"""How a spawn fails inside this package, and the SpawnError that the outside gets for it."""
+
+from __future__ import annotations
+
+import secrets
+
+from passenger.spawn.journey import Journey
+from passenger.spawn.spawner import SpawnError
+
+
+class SpawnFailure(Exception):  # noqa: N818 - becomes a SpawnError at the border of the package
+    """What went wrong in the step that is under way.
+
+    `category` is stable and tells the cases apart, `summary` is one line, `explanation` is the text that the loader
+    gave itself ("" if none).
+    """
+
+    def __init__(self, category: str, summary: str, *, hint: str = "", explanation: str = "") -> None:
+        super().__init__(summary)
+        self.category = category
+        self.summary = summary
+        self.hint = hint
+        self.explanation = explanation
+
+
+def spawn_error(name: str, failure: SpawnFailure, journey: Journey, output: str) -> SpawnError:
+    """The public error for a failure; the journey has failed in its current step."""
+    text = output
+    if failure.explanation:
+        text = f"{failure.explanation}\n\n{output}" if output else failure.explanation
+    return SpawnError(
+        f"cannot start application {name}: step `{journey.current.value}` failed: {failure.summary}",
+        category=failure.category,
+        error_id=secrets.token_hex(4),
+        steps=journey.steps(),
+        output=text,
+        hint=failure.hint,
+    )

@@ -1,0 +1,82 @@
+"""The journey of a spawn: its named steps in order, each with a state and the time it took.
+
+Rules.
+1. Steps happen in the order of STEPS; beginning one finishes the one before it. Steps may be left out.
+2. Only the step that is under way can fail; after that the journey is over.
+3. Time is handed in.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+from passenger.clock import Clock
+
+
+class Step(enum.Enum):
+    """What happens between the decision to spawn and a process that takes requests."""
+
+    PREPARE = "prepare work"
+    EXEC = "fork and exec"
+    SHELL = "load the shell environment"
+    PREPARER = "SpawnPreparer"
+    HANDSHAKE = "handshake"
+    LOAD = "load the application"
+    ANNOUNCE = "announce the socket"
+    CHECK = "check the socket"
+
+
+STEPS: Final = tuple(Step)
+
+
+class Journey:
+    """One spawn on its way."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._planned = list(STEPS)
+        self._began: dict[Step, float] = {}
+        self._took: dict[Step, float] = {}
+        self._failed = False
+        self.current = Step.PREPARE
+        self.started_at = clock.monotonic()
+        self._began[Step.PREPARE] = self.started_at
+
+    def leave_out(self, step: Step) -> None:
+        """This journey does not have that step."""
+        self._planned.remove(step)
+
+    def begin(self, step: Step) -> None:
+        """Finish what is under way and go on to `step`; a step that has begun already is not begun again."""
+        if step in self._began or self._failed:
+            return
+        self._end_current()
+        self._began[step] = self._clock.monotonic()
+        self.current = step
+
+    def finish(self) -> None:
+        """The last step is done."""
+        self._end_current()
+
+    def fail(self) -> None:
+        """The step that is under way failed."""
+        self._end_current()
+        self._failed = True
+
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return self._clock.monotonic() - self.started_at
+
+    def steps(self) -> tuple[tuple[str, str, float], ...]:
+        """(step, state, seconds) with state "done", "failed" or "not started"."""
+        return tuple((step.value, self._state(step), round(self._took.get(step, 0.0), 6)) for step in self._planned)
+
+    def _state(self, step: Step) -> str:
+        if self._failed and step is self.current:
+            return "failed"
+        return "done" if step in self._took else "not started"
+
+    def _end_current(self) -> None:
+        if self.current not in self._took:
+            self._took[self.current] = self._clock.monotonic() - self._began[self.current]

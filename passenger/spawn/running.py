@@ -1,0 +1,148 @@
+"""A process that we started: its pipes, its exit, its end. From the fork until it is disposed of.
+
+Rules.
+1. It is signalled through its group, and only while it is our unreaped child: the ids can't be anybody else's.
+2. When it ends, whatever is left of its session is killed before it is reaped.
+3. Its exit is told after what it wrote last has been read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+
+from passenger.log import Log
+from passenger.posix import process
+from passenger.posix.exits import ExitWatch
+from passenger.spawn import sockets
+from passenger.spawn.launch import Child
+from passenger.spawn.output import Capture, LogStream, OutputReader
+from passenger.spawn.spawner import AppSocket, Exit
+from passenger.spawn.spec import SpawnSpec
+
+
+class DirectProcess:
+    """Implements `RunningProcess` for a child of this process."""
+
+    def __init__(
+        self, *, loop: asyncio.AbstractEventLoop, log: Log, spec: SpawnSpec, child: Child, gupid: str, password: str
+    ) -> None:
+        self.pid = child.pid
+        self.gupid = gupid
+        self.connect_password = password
+        self.sockets: tuple[AppSocket, ...] = ()
+        self.spawn_seconds = 0.0
+        self.exit: Exit | None = None
+        self.capture = Capture()
+        self._loop = loop
+        self._spec = spec
+        self._child = child
+        self._stdin = child.stdin
+        self._callbacks: list[Callable[[Exit], None]] = []
+        self._disposed = False
+        self._logs = {
+            name: LogStream(log=log, app=spec.name, pid=child.pid, stream=name)
+            for name in ("stdout", "stderr", "profile")
+        }
+        self.stdout = self._reader(child.stdout, "stdout")
+        self._stderr = self._reader(child.stderr, "stderr")
+        self._profile = self._reader(child.profile, "profile")
+        self._watch = ExitWatch(
+            loop=loop, pid=child.pid, before_reap=lambda: process.sweep_session(child.pid), on_exit=self._exited
+        )
+
+    def when_exited(self, callback: Callable[[Exit], None]) -> None:
+        if self.exit is not None:
+            self._loop.call_soon(callback, self.exit)
+        else:
+            self._callbacks.append(callback)
+
+    def request_stop(self) -> None:
+        if self._stdin >= 0:
+            os.close(self._stdin)
+            self._stdin = -1
+
+    def terminate(self) -> None:
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def dispose(self) -> None:
+        """See `RunningProcess`. Before the exit it kills and is done again by itself after it."""
+        if self.exit is None:
+            self.kill()
+            self.when_exited(lambda _exit: self.dispose())
+            return
+        if self._disposed:
+            return
+        self._disposed = True
+        self.request_stop()
+        for reader in (self.stdout, self._stderr, self._profile):
+            reader.close()
+        for log in self._logs.values():
+            log.end()
+        for announced in self.sockets:
+            sockets.remove(announced.address, socket_dir=self._spec.context.socket_dir, uid=self._spec.identity.uid)
+
+    # For the spawner
+
+    def write_request(self, data: bytes) -> bool:
+        """Send the request block; False when the process does not read what it was sent before."""
+        try:
+            return os.write(self._stdin, data) == len(data)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True  # it has gone or closed its stdin; what it said about that is read on
+
+    def take_output(self, stream: str, data: bytes) -> None:
+        """Output while starting: to the log and to the capture."""
+        if data == b"\n" and self._logs[stream].is_at_line_start():
+            return  # loaders end a partial line before they speak; mostly there is none
+        self._logs[stream].feed(data)
+        self.capture.add(data)
+
+    def started(self, announced: tuple[AppSocket, ...], seconds: float) -> None:
+        """It is ready: from now on output only goes to the log."""
+        self.sockets = announced
+        self.spawn_seconds = seconds
+        self.capture.close()
+        self._profile.close()
+
+    async def ended(self, *, patience: float) -> None:
+        """Wait until the process has ended; it is killed after `patience` seconds, and given up after one more."""
+        gone = asyncio.Event()
+        self.when_exited(lambda _exit: gone.set())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await gone.wait()
+        self.kill()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await gone.wait()
+
+    def _reader(self, fd: int, stream: str) -> OutputReader:
+        return OutputReader(
+            loop=self._loop,
+            fd=fd,
+            take=lambda data: self.take_output(stream, data),
+            tick=self._logs[stream].tick,
+        )
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.exit is None:
+            process.signal_group(self.pid, number)
+
+    def _exited(self, status: int | None) -> None:
+        self._child.disown(status)
+        self._profile.drain()
+        self._stderr.drain()
+        self.stdout.drain()
+        self.exit = Exit(status)
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback(self.exit)

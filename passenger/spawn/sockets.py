@@ -1,0 +1,99 @@
+"""Is an announced socket what it claims to be? Checked before a request is ever sent to it.
+
+Rules (fault matrix F14, CVE-2018-12027).
+1. A Unix socket lies directly inside the instance's own folder for application sockets, by name, not by path.
+2. It is a socket (lstat), owned by the application's user, and the process that listens on it is the one we started
+   (SO_PEERCRED tells who called listen, fact N11).
+3. A TCP socket is on a loopback address.
+4. It is removed only if it is still a socket of that owner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import socket
+import stat
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+from passenger.config.paths import UNIX_PATH_MAX
+from passenger.spawn.failure import SpawnFailure
+
+PEER_CREDENTIALS: Final = struct.Struct("3i")
+
+
+def check(address: str, *, socket_dir: str, pid: int, uid: int) -> None:
+    """Raise SpawnFailure unless the address can be trusted."""
+    if address.startswith("unix:"):
+        _check_unix(address.removeprefix("unix:"), socket_dir, pid, uid)
+    else:
+        _check_tcp(address)
+
+
+def remove(address: str, *, socket_dir: str, uid: int) -> None:
+    """Remove a socket file, if it is one and still the application's."""
+    folder, name = os.path.split(address.removeprefix("unix:"))
+    if not address.startswith("unix:") or folder != socket_dir:
+        return
+    with contextlib.suppress(OSError), _opened(socket_dir) as folder_fd:
+        found = os.lstat(name, dir_fd=folder_fd)
+        if stat.S_ISSOCK(found.st_mode) and found.st_uid == uid:
+            os.unlink(name, dir_fd=folder_fd)
+
+
+def _check_unix(path: str, socket_dir: str, pid: int, uid: int) -> None:
+    folder, name = os.path.split(path)
+    if folder != socket_dir or name in {"", ".", ".."}:
+        raise SpawnFailure("socket-outside", f"the socket {path} is not directly inside {socket_dir}")
+    if len(os.fsencode(path)) > UNIX_PATH_MAX:
+        raise SpawnFailure("socket-path-too-long", f"the socket path {path} is longer than {UNIX_PATH_MAX} bytes")
+    try:
+        with _opened(socket_dir) as folder_fd:
+            found = os.lstat(name, dir_fd=folder_fd)
+    except OSError as error:
+        raise SpawnFailure("socket-missing", f"the socket {path} cannot be looked at: {error.strerror}") from error
+    if not stat.S_ISSOCK(found.st_mode):
+        what = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "no socket"
+        raise SpawnFailure("socket-not-a-socket", f"{path} is {what}")
+    if found.st_uid != uid:
+        raise SpawnFailure("socket-foreign-owner", f"{path} belongs to user {found.st_uid}, not to {uid}")
+    _check_listener(path, pid)
+
+
+def _check_listener(path: str, pid: int) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        try:
+            probe.connect(path)
+        except OSError as error:
+            raise SpawnFailure("socket-not-listening", f"nobody answers on {path}: {error.strerror}") from error
+        listener, _, _ = PEER_CREDENTIALS.unpack(
+            probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS.size)
+        )
+    if listener != pid:
+        raise SpawnFailure(
+            "socket-foreign-process",
+            f"{path} is listened on by process {listener}, not by {pid}",
+            hint="the application must not fork away from the process that Passenger started",
+        )
+
+
+def _check_tcp(address: str) -> None:
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    try:
+        is_loopback = ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback or not 0 < int(port) < 65536:
+        raise SpawnFailure("socket-not-loopback", f"{address} is no port of a loopback address such as 127.0.0.1")
+
+
+@contextlib.contextmanager
+def _opened(folder: str) -> Iterator[int]:
+    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)

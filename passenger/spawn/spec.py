@@ -1,0 +1,215 @@
+"""Everything about a spawn that can be decided before a process is made: who, where, what, with which words.
+
+Rules.
+1. The file system is only looked at (lstat), nothing of the application is opened or read.
+2. What is wrong here is a SpawnFailure with a category of its own.
+3. Decided anew for each spawn: a fixed folder or a new user heals without a restart of anything.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from passenger import resources
+from passenger.config.model import App
+from passenger.posix.users import Accounts, Identity, IdentityError, SystemAccounts, Wish, identity_for
+from passenger.spawn import apptypes, environment
+from passenger.spawn.failure import SpawnFailure
+
+LOGIN_SHELLS: Final = frozenset({"bash", "zsh", "ksh", "mksh", "sh", "dash", "ash"})
+"""Shells that understand `-lc 'exec "$@"'`; users of others get no shell step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpawnContext:
+    """What all spawns of an instance have in common."""
+
+    socket_dir: str
+    version: str
+    log_level: str
+    default_user: str
+    default_group: str | None
+    environ: Mapping[str, str]
+    """The core's own environment."""
+    umask: int
+    python: str
+    """Interpreter that runs SpawnPreparer, and applications that name none and have no virtual environment."""
+    helper_scripts: str
+    accounts: Accounts
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpawnSpec:
+    """One spawn, decided."""
+
+    name: str
+    app: App
+    context: SpawnContext
+    identity: Identity
+    shell: str | None
+    """Login shell to go through, or None."""
+    program: tuple[str, ...]
+    """The loader's command line."""
+    inherited: Mapping[str, str]
+    variables: Mapping[str, str]
+    """Set over everything that is inherited: Passenger's and the configuration's."""
+    request: Mapping[str, str]
+    """The pairs of the request block that are the same for every process."""
+
+
+def system_context(
+    *, socket_dir: str, version: str, log_level: str, default_user: str, default_group: str | None
+) -> SpawnContext:
+    """The context of this process on this machine."""
+    return SpawnContext(
+        socket_dir=socket_dir,
+        version=version,
+        log_level=log_level,
+        default_user=default_user,
+        default_group=default_group,
+        environ=dict(os.environ),
+        umask=_own_umask() or 0o022,  # a core that was started with umask 000 passes on no open door
+        python=sys.executable,
+        helper_scripts=str(resources.folder("helper_scripts")),
+        accounts=SystemAccounts(),
+        uid=os.geteuid(),
+        gid=os.getegid(),
+        groups=tuple(os.getgroups()),
+    )
+
+
+def work_out(name: str, app: App, context: SpawnContext) -> SpawnSpec:
+    """Decide one spawn. Raises SpawnFailure."""
+    kind, startup_file = _kind(app)
+    identity = _identity(app, startup_file, context)
+    variables = environment.passenger_variables(app) | environment.configured(app)
+    _refuse_nul(variables)
+    return SpawnSpec(
+        name=name,
+        app=app,
+        context=context,
+        identity=identity,
+        shell=_login_shell(identity) if app.load_shell_envvars else None,
+        program=(_interpreter(app, context), f"{context.helper_scripts}/{kind.loader}"),
+        inherited=environment.inherited(context.environ, identity.account),
+        variables=variables,
+        request=_request(name, app, kind, context),
+    )
+
+
+def _kind(app: App) -> tuple[apptypes.AppType, str | None]:
+    """The type and the full path of the startup file (None with an entry point)."""
+    if not os.path.isdir(app.app_root):  # noqa: PTH112 - a stat, not a Path
+        raise SpawnFailure(
+            "app-root-missing", f"{app.app_root} is no folder", hint="correct `app_root`, or deploy the application"
+        )
+    if app.app_type is None and app.entry_point is None and app.startup_file is None:
+        kind = apptypes.detect(app.app_root, exists=os.path.lexists)
+        if kind is None:
+            expected = ", ".join(f"`{known.startup_file}`" for known in apptypes.APP_TYPES)
+            raise SpawnFailure(
+                "startup-file-missing",
+                f"{app.app_root} holds no application that is recognised (looked for {expected})",
+                hint="create the file, or name it with `startup_file`, or name the object with `entry_point`",
+            )
+    else:
+        kind = apptypes.by_name(app.app_type or "wsgi")
+        if kind is None:
+            raise SpawnFailure("app-type-unknown", f"app_type `{app.app_type}` is not known", hint="correct `app_type`")
+    if app.entry_point is not None:
+        return kind, None
+    path = str(Path(app.app_root) / (app.startup_file or kind.startup_file))
+    if not os.path.lexists(path):
+        raise SpawnFailure(
+            "startup-file-missing",
+            f"the startup file {path} does not exist",
+            hint="create it, or correct `startup_file`, or name the object with `entry_point`",
+        )
+    return kind, path
+
+
+def _identity(app: App, startup_file: str | None, context: SpawnContext) -> Identity:
+    try:
+        owner: int | None = os.lstat(startup_file or app.app_root).st_uid
+    except OSError:
+        owner = None
+    wish = Wish(
+        user=app.user,
+        group=app.group,
+        owner=owner,
+        default_user=context.default_user,
+        default_group=context.default_group,
+    )
+    try:
+        return identity_for(
+            wish,
+            own_uid=context.uid,
+            own_gid=context.gid,
+            own_groups=list(context.groups),
+            accounts=context.accounts,
+        )
+    except IdentityError as error:
+        raise SpawnFailure(error.category, error.message, hint=error.hint) from error
+
+
+def _interpreter(app: App, context: SpawnContext) -> str:
+    if app.python is not None:
+        return app.python
+    for place in (".venv/bin/python", "venv/bin/python"):
+        path = f"{app.app_root}/{place}"
+        if os.path.lexists(path):
+            return path
+    return context.python
+
+
+def _login_shell(identity: Identity) -> str | None:
+    shell = identity.account.shell
+    return shell if os.path.basename(shell) in LOGIN_SHELLS and os.access(shell, os.X_OK) else None  # noqa: PTH119
+
+
+def _request(name: str, app: App, kind: apptypes.AppType, context: SpawnContext) -> dict[str, str]:
+    return {
+        "passenger_root": str(Path(context.helper_scripts).parent),
+        "passenger_version": context.version,
+        "UNIX_PATH_MAX": "108",
+        "socket_dir": context.socket_dir,
+        "app_root": app.app_root,
+        "app_group_name": name,
+        "app_type": kind.name,
+        "startup_file": "" if app.entry_point else app.startup_file or kind.startup_file,
+        "entry_point": app.entry_point or "",
+        "process_title": kind.process_title,
+        "log_level": context.log_level,
+        "start_timeout": str(int(app.start_timeout * 1000)),
+        "environment": app.app_env,
+        "base_uri": app.base_uri,
+        "spawn_method": app.spawn_method,
+        "thread_count": str(app.thread_count),
+    }
+
+
+def _refuse_nul(variables: Mapping[str, str]) -> None:
+    for name, value in variables.items():
+        if "\0" in value or "\0" in name or "=" in name:
+            raise SpawnFailure(
+                "environment-invalid",
+                f"the environment variable {name!r} cannot be set",
+                hint="correct it in the `env` table: a value holds no NUL, a name neither NUL nor `=`",
+            )
+
+
+def _own_umask() -> int:
+    """The umask of this process, read without changing it."""
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("Umask:")).split()[1], 8)
+    except (OSError, StopIteration, ValueError):
+        return 0o022
