@@ -33,8 +33,12 @@ _HINTS: Final = (
 )
 
 _COMPLAINT: Final = re.compile(
-    r"^nginx: \[(?:emerg|crit|alert|error)\] (?P<what>.*?)(?: in (?P<where>/\S+:\d+))?$", re.MULTILINE
+    r"""^(?:nginx:|\d{4}/\d\d/\d\d\ \d\d:\d\d:\d\d)\ \[(?:emerg|crit|alert|error)\]\ (?:\d+\#\d+:\ )?
+    (?P<what>.+?)(?:\ in\ (?P<where>/\S+:\d+))?$""",
+    re.MULTILINE | re.VERBOSE,
 )
+"""A line before the `error_log` directive was read, or one of the log after it."""
+
 _TAIL: Final = 400
 """Characters of an answer that is not nginx's usual kind."""
 
@@ -46,11 +50,11 @@ def nginx_test_argv(argv: Sequence[str], *, prefix: str, conf: str) -> list[str]
 
 def refusal(stderr: str) -> NginxRefusalError:
     """nginx's complaint as an error that says what to do."""
-    found = [match for match in _COMPLAINT.finditer(stderr) if match["what"]]
-    if not found:
+    found = _COMPLAINT.search(stderr)
+    if found is None:
         said = " ".join(stderr.split())[-_TAIL:] or "it gave no reason"
         return NginxRefusalError(f"nginx refuses the rendered configuration: {said}")
-    what, where = found[0]["what"], found[0]["where"]
+    what, where = found["what"], found["where"]
     hint = next((hint for pattern, hint in _HINTS if re.search(pattern, what)), "")
     place = f" ({where})" if where else ""
     return NginxRefusalError(f"nginx refuses the rendered configuration: {what}{place}", hint=hint)

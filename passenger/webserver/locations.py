@@ -74,7 +74,7 @@ def app_locations(name: str, app: App, *, root: str | None, folder: str) -> list
 
 
 def _at_the_root(app: App, *, root: str, named: str, to_app: Directive) -> list[Directive]:
-    common = [directive("root", root), *_static(app, root), directive("error_page", "405", "=", named)]
+    common = [directive("root", root), *_static(app, root, named)]
     return [
         block("location", "=", "/", body=[*common, directive("try_files", "/index.html", named)]),
         block(
@@ -86,12 +86,7 @@ def _at_the_root(app: App, *, root: str, named: str, to_app: Directive) -> list[
 
 
 def _below_base_uri(uri: str, app: App, *, root: str, named: str, to_app: Directive) -> list[Directive]:
-    common = [
-        directive("alias", f"{root}/"),
-        *_static(app, root),
-        directive("error_page", "403", "404", "405", "=", named),
-        directive("recursive_error_pages", "on"),
-    ]
+    common = [directive("alias", f"{root}/"), *_static(app, root, named)]
     not_a_file = block("if", Expression("(!-f"), Expression("$request_filename)"), body=[directive("return", "404")])
     return [
         block("location", "=", uri, body=[*common, directive("index", "index.html")]),
@@ -99,12 +94,14 @@ def _below_base_uri(uri: str, app: App, *, root: str, named: str, to_app: Direct
     ]
 
 
-def _static(app: App, root: str) -> list[Directive]:
+def _static(app: App, root: str, named: str) -> list[Directive]:
     age = app.nginx.static_max_age
     return [
         directive("client_max_body_size", str(app.nginx.client_max_body_size)),
         directive("disable_symlinks", "on", f"from={root}"),
         directive("log_not_found", "off"),
+        directive("error_page", "403", "404", "405", "=", named),
+        directive("recursive_error_pages", "on"),  # so that the application's own location has its error page, too
         *([directive("expires", seconds_text(age))] if age else []),
     ]
 

@@ -55,6 +55,7 @@ def render(
     mode = config.instance.nginx.mode
     if mode == "off":
         return {}
+    sites.check_name(config.name, "instance")
     hop = scgi.Hop(
         upstream=scgi.upstream_name(config.name),
         secret=connect_secret,

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
-from passenger.config.model import NAME_PATTERN, App, InstanceConfig, key_of
+from passenger.config.model import NAME_HELP, NAME_PATTERN, App, InstanceConfig, key_of
 from passenger.webserver.tree import UnrenderableValueError
 
 _KEYS = {declared.name: key_of(declared) for declared in fields(App)}
@@ -60,9 +60,14 @@ def _claim(apps: dict[str, str], base_uri: str, name: str, host: str) -> None:
     apps[base_uri] = name
 
 
-def _check(name: str, app: App) -> None:
+def check_name(name: str, what: str) -> None:
+    """Names of instances and applications become names of upstreams and files. Raises UnrenderableValueError."""
     if not re.fullmatch(NAME_PATTERN.removesuffix("$"), name):
-        raise UnrenderableValueError(f"{name!r} cannot be the name of an application")
+        raise UnrenderableValueError(f"{name!r} cannot be the name of an {what}", hint=f"use {NAME_HELP}")
+
+
+def _check(name: str, app: App) -> None:
+    check_name(name, "application")
     for key, values in (("server_names", app.server_names), ("base_uri", (app.base_uri,))):
         for value in values:
             if not re.fullmatch(_KEYS[key].pattern.removesuffix("$"), value):

@@ -1,0 +1,293 @@
+"""What reaches the core through a rendered nginx, and what clients get when the core fails."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from passenger.config.model import Admin, App, AppNginx, Instance, InstanceConfig, Listener, Nginx
+from tests.support.http import fetch
+from tests.support.nginx_server import SECRET, NginxServer, address, binary_paths, bound, nginx_server
+from tests.support.scgi_backend import ScgiBackend, ScgiRequest, echo
+
+APP = App(app_root="/nowhere")
+
+
+def configuration(addresses: list[str], apps: dict[str, App], **nginx: Any) -> InstanceConfig:
+    listen = tuple(Listener(address=text) for text in addresses)
+    return InstanceConfig(name="main", instance=Instance(nginx=Nginx(listen=listen, **nginx)), apps=apps)
+
+
+@pytest.fixture(params=binary_paths(), ids=["wheel", "host"][: len(binary_paths())])
+def binary(request: pytest.FixtureRequest) -> str:
+    path: str = request.param
+    return path
+
+
+@pytest.fixture
+def server(binary: str) -> Iterator[NginxServer]:
+    """Four applications on one listener: a default one with a small body limit, two on a name, one without retry."""
+
+    def configure(root: Path, addresses: list[str]) -> InstanceConfig:
+        small = replace(APP, nginx=AppNginx(client_max_body_size=1000))
+        blog = replace(APP, server_names=("blog.example.com", "*.blog.example.com"))
+        return configuration(addresses, {"small": small, "blog": blog, "wiki": replace(blog, base_uri="/wiki")})
+
+    with nginx_server(binary, configure) as running:
+        yield running
+
+
+def port_of(server: NginxServer, index: int = 0) -> int:
+    port: int = server.listeners[index].getsockname()[1]
+    return port
+
+
+def raw(server: NginxServer, data: bytes) -> bytes:
+    """Everything nginx answers to these bytes until it closes."""
+    with socket.create_connection(("127.0.0.1", port_of(server)), timeout=10) as client:
+        client.sendall(data)
+        with client.makefile("rb") as stream:
+            return stream.read()
+
+
+def test_the_parameters_come_in_the_order_the_core_relies_on(server: NginxServer) -> None:
+    """CONTENT_LENGTH, SCGI, secret and application first, then the fixed list, then the client's headers."""
+    with ScgiBackend(server.paths.request):
+        said = json.loads(
+            fetch(
+                port_of(server),
+                "/a%20b?x=1",
+                method="POST",
+                body=b"hello",
+                headers={"Content-Type": "text/x", "X-One": "1"},
+            ).body
+        )
+    port = str(port_of(server))
+    assert said["body"] == "hello"
+    assert said["pairs"][:11] == [
+        ["CONTENT_LENGTH", "5"],
+        ["SCGI", "1"],
+        ["PASSENGER_CONNECT_SECRET", SECRET],
+        ["PASSENGER_APP", "small"],
+        ["REQUEST_METHOD", "POST"],
+        ["REQUEST_URI", "/a%20b?x=1"],
+        ["QUERY_STRING", "x=1"],
+        ["CONTENT_TYPE", "text/x"],
+        ["SERVER_NAME", "127.0.0.1"],
+        ["SERVER_PORT", port],
+        ["SERVER_PROTOCOL", "HTTP/1.1"],
+    ]
+    assert [pair[0] for pair in said["pairs"][11:15]] == ["REMOTE_ADDR", "REMOTE_PORT", "REQUEST_SCHEME", "HTTP_HOST"]
+    assert said["pairs"][14] == ["HTTP_HOST", f"127.0.0.1:{port}"]
+    assert ["HTTP_X_ONE", "1"] in said["pairs"][15:]
+
+
+def test_headers_that_pretend_to_be_facts_are_dropped(server: NginxServer) -> None:
+    """httpoxy, forwarded addresses, underscores and names that are no tokens do not get to the core."""
+    lines = (
+        b"Proxy: http://evil\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nForwarded: for=6.6.6.6\r\n"
+        b"X-Real-IP: 6.6.6.6\r\nX_User: root\r\nRemote-Addr: 6.6.6.6\r\nBad(name): 1\r\nX-Good: yes\r\n"
+    )
+    with ScgiBackend(server.paths.request) as backend:
+        raw(server, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + lines + b"\r\n")
+    (request,) = backend.seen
+    client_headers = {name for name in request.names if name.startswith("HTTP_")}
+    assert client_headers == {"HTTP_HOST", "HTTP_CONNECTION", "HTTP_REMOTE_ADDR", "HTTP_X_GOOD"}
+    assert request["REMOTE_ADDR"] == "127.0.0.1"
+    assert len(request.names) == len(set(request.names))
+
+
+def test_a_client_without_a_host_gets_a_server_name_all_the_same(server: NginxServer) -> None:
+    """HTTP/1.0 has no Host: SERVER_NAME must not be empty, HTTP_HOST is left out."""
+    with ScgiBackend(server.paths.request) as backend:
+        raw(server, b"GET / HTTP/1.0\r\n\r\n")
+    assert backend.seen[0]["SERVER_NAME"] == "localhost"
+    assert "HTTP_HOST" not in backend.seen[0].names
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "app"),
+    [
+        ("blog.example.com", "/", "blog"),
+        ("BLOG.example.com", "/x", "blog"),
+        ("a.blog.example.com", "/x", "blog"),
+        ("blog.example.com", "/wiki", "wiki"),
+        ("blog.example.com", "/wiki/", "wiki"),
+        ("blog.example.com", "/wiki/a/b", "wiki"),
+        ("blog.example.com", "/wiki?x", "wiki"),
+        ("blog.example.com", "/wikipedia", "blog"),
+        ("blog.example.com", "/x/../wiki/a", "wiki"),
+        ("other.example.com", "/wiki/", "small"),
+        ("blog.example.com.", "/", "blog"),
+    ],
+)
+def test_host_and_base_uri_choose_the_application(server: NginxServer, host: str, path: str, app: str) -> None:
+    with ScgiBackend(server.paths.request) as backend:
+        assert fetch(port_of(server), path, host=host).status == 200
+    assert backend.seen[0]["PASSENGER_APP"] == app
+    assert backend.seen[0]["REQUEST_URI"] == path
+
+
+def test_a_body_over_the_limit_is_answered_413(server: NginxServer) -> None:
+    """With a length and chunked; a body at the limit passes."""
+    with ScgiBackend(server.paths.request) as backend:
+        assert fetch(port_of(server), "/", method="POST", body=b"x" * 1000).status == 200
+        assert fetch(port_of(server), "/", method="POST", body=b"x" * 1001).status == 413
+        chunks = (b"x" * 600 for _ in range(2))  # sent chunked
+        assert fetch(port_of(server), "/", method="POST", body=chunks).status == 413
+        assert fetch(port_of(server), "/", method="POST", body=b"x" * 1001, host="blog.example.com").status == 200
+    assert len(backend.seen) == 2
+
+
+def test_oversized_heads_are_refused_by_nginx(server: NginxServer) -> None:
+    """E4: a long URI is 414, large headers are 400, neither reaches the core."""
+    with ScgiBackend(server.paths.request) as backend:
+        assert fetch(port_of(server), "/" + "a" * 20_000).status == 414
+        assert fetch(port_of(server), "/", headers={f"X-{i}": "v" * 1000 for i in range(90)}).status == 400
+        assert fetch(port_of(server), "/", headers={"X-Big": "v" * 20_000}).status == 400
+    assert backend.seen == []
+
+
+def test_accel_headers_of_an_application_have_no_power(server: NginxServer) -> None:
+    """X-Accel-Redirect does not open a location, and the client does not see it."""
+
+    def redirecting(request: ScgiRequest) -> bytes:
+        return b"Status: 200 OK\r\nX-Accel-Redirect: /secret\r\nX-Accel-Limit-Rate: 1\r\n\r\nown body"
+
+    with ScgiBackend(server.paths.request, redirecting) as backend:
+        answer = fetch(port_of(server))
+    assert answer.body == b"own body"
+    assert not [name for name in answer.headers if name.startswith("x-accel")]
+    assert len(backend.seen) == 1
+
+
+def test_error_responses_of_an_application_pass_untouched(server: NginxServer) -> None:
+    """nginx's own pages replace nothing that somebody said."""
+    for status in (404, 405, 500, 502, 503, 504):
+        text = b"Status: %d Own\r\nX-Own: 1\r\n\r\nown page" % status
+        with ScgiBackend(server.paths.request, lambda request, text=text: text):  # type: ignore[misc]
+            answer = fetch(port_of(server))
+        assert (answer.status, answer.body, answer.headers["x-own"]) == (status, b"own page", "1")
+        assert "retry-after" not in answer.headers
+
+
+def test_a_large_response_head_passes(server: NginxServer) -> None:
+    """N8: more than one page of headers."""
+    head = b"".join(b"X-%d: %s\r\n" % (i, b"v" * 900) for i in range(30))
+    with ScgiBackend(server.paths.request, lambda request: b"Status: 200 OK\r\n" + head + b"\r\nx"):
+        assert len(fetch(port_of(server)).headers["x-29"]) == 900
+
+
+def reset_first(request: ScgiRequest) -> bytes | None:
+    return None if request.number == 1 else echo(request)
+
+
+def test_a_get_that_meets_a_crash_is_sent_again_once_and_a_post_is_not(server: NginxServer) -> None:
+    """N10: at most once for what is not idempotent."""
+    with ScgiBackend(server.paths.request, reset_first) as backend:
+        assert fetch(port_of(server), "/get").status == 200
+        answer = fetch(port_of(server), "/post", method="POST", body=b"x" * 100)
+    assert answer.status == 502
+    assert [request["REQUEST_METHOD"] for request in backend.seen] == ["GET", "GET", "POST"]
+
+
+def test_a_get_is_not_sent_a_third_time(server: NginxServer) -> None:
+    with ScgiBackend(server.paths.request, lambda request: None) as backend:
+        assert fetch(port_of(server), "/get").status == 502
+    assert len(backend.seen) == 2
+
+
+def test_without_retry_a_crash_is_the_clients(binary: str) -> None:
+    """`retry_on_core_crash = false`."""
+
+    def configure(root: Path, addresses: list[str]) -> InstanceConfig:
+        return configuration(addresses, {"blog": APP}, retry_on_core_crash=False)
+
+    with nginx_server(binary, configure) as server, ScgiBackend(server.paths.request, reset_first) as backend:
+        assert fetch(port_of(server)).status == 502
+    assert len(backend.seen) == 1
+
+
+def test_while_the_core_is_away_clients_get_a_small_page(server: NginxServer) -> None:
+    """Nobody listens: 502 with Retry-After, never cached."""
+    for method in ("GET", "POST"):
+        answer = fetch(port_of(server), "/x", method=method, body=b"x" if method == "POST" else None)
+        assert answer.status == 502
+        assert answer.headers["retry-after"] == "3"
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["content-type"] == "text/html"
+        assert b"try again" in answer.body
+        assert "nginx/" not in answer.headers["server"]
+
+
+def test_a_response_cut_in_the_middle_never_looks_complete(server: NginxServer) -> None:
+    """N2: the backend closes with a byte of the request unread, so nginx cuts its client off."""
+
+    def endless(request: ScgiRequest) -> bytes:
+        return b"Status: 200 OK\r\n\r\n" + b"x" * 100_000
+
+    backend = ScgiBackend(server.paths.request, endless, leave_a_byte=True)
+    with backend, pytest.raises(http.client.IncompleteRead):
+        fetch(port_of(server), "/", method="POST", body=b"0123456789", host="blog.example.com")
+
+
+def test_an_unknown_host_gets_404_when_no_application_is_the_default(binary: str) -> None:
+    def configure(root: Path, addresses: list[str]) -> InstanceConfig:
+        return configuration(addresses, {"blog": replace(APP, server_names=("a.example.com",), base_uri="/blog")})
+
+    with nginx_server(binary, configure) as server, ScgiBackend(server.paths.request) as backend:
+        assert fetch(port_of(server), "/blog/", host="b.example.com").status == 404
+        assert fetch(port_of(server), "/", host="a.example.com").status == 404
+        assert fetch(port_of(server), "/blogger", host="a.example.com").status == 404
+        assert backend.seen == []
+        assert fetch(port_of(server), "/blog", host="a.example.com").status == 200
+
+
+def test_probes_have_their_own_listener(binary: str) -> None:
+    """`/livez`, `/readyz`, `/startupz` reach the core under names no application can have; nothing else does."""
+
+    with bound() as admin:
+
+        def configure(root: Path, addresses: list[str]) -> InstanceConfig:
+            config = configuration(addresses, {"blog": APP})
+            return replace(config, instance=replace(config.instance, admin=Admin(listen=address(admin))))
+
+        with nginx_server(binary, configure) as server:
+            server.stop()
+            server.listeners.append(admin)
+            server.start()
+            with ScgiBackend(server.paths.request) as backend:
+                statuses = {path: fetch(port_of(server, 1), path).status for path in ("/livez", "/readyz", "/startupz")}
+                assert set(statuses.values()) == {200}
+                for path in ("/", "/livez/", "/metrics", "/livezz"):
+                    assert fetch(port_of(server, 1), path).status == 404
+                assert fetch(port_of(server, 0), "/livez").status == 200
+            assert [request["PASSENGER_APP"] for request in backend.seen] == [":livez", ":readyz", ":startupz", "blog"]
+
+
+@pytest.mark.parametrize("form", ["combined", "json"])
+def test_one_request_is_one_line_of_the_access_log(binary: str, form: str) -> None:
+    """F22: quotes, control bytes and line ends of a client cannot make another line."""
+
+    def configure(root: Path, addresses: list[str]) -> InstanceConfig:
+        return configuration(addresses, {"blog": APP}, access_log_format=form)
+
+    with nginx_server(binary, configure) as server:
+        with ScgiBackend(server.paths.request):
+            raw(server, b'GET /"%0a HTTP/1.1\r\nHost: a\r\nUser-Agent: "\x1b[31m\\\r\nConnection: close\r\n\r\n')
+        server.stop()
+        (line,) = server.access_log.splitlines()
+    assert "\x1b" not in line
+    if form == "json":
+        record = json.loads(line)
+        assert (record["status"], record["method"], record["uri"]) == (200, "GET", '/"%0a')
+        assert record["request_time"] >= 0
+    else:
+        assert float(line.rsplit(" ", 1)[1]) >= 0
