@@ -10,6 +10,7 @@ Rules.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -24,16 +25,24 @@ DEFAULTED: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWIN
 class Child:
     """A process that we started."""
 
-    __slots__ = ("name", "on_exit", "pid", "popen", "started_at")
+    __slots__ = ("last_words", "name", "on_exit", "pid", "popen", "started_at")
 
     def __init__(
-        self, name: str, popen: subprocess.Popen[bytes], *, started_at: float, on_exit: Callable[[Child, int], None]
+        self,
+        name: str,
+        popen: subprocess.Popen[bytes],
+        *,
+        started_at: float,
+        on_exit: Callable[[Child, int], None],
+        last_words: int = signal.SIGKILL,
     ) -> None:
+        """`last_words` is the signal for what is left of its process group when it is dead."""
         self.name = name
         self.popen = popen
         self.pid = popen.pid
         self.started_at = started_at
         self.on_exit = on_exit
+        self.last_words = last_words
 
     def signal(self, number: int) -> None:
         """To the process itself; nothing when it was reaped."""
@@ -69,7 +78,7 @@ class Reaper:
             if child is None:
                 _reap_orphan(pid)
                 continue
-            child.signal_group(signal.SIGKILL)  # what a dead leader left in its own group
+            child.signal_group(child.last_words)  # what a dead leader left in its own group
             child.on_exit(child, child.popen.wait())
 
 
@@ -88,7 +97,7 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a program. Raises HostError that says why it could not be executed."""
     try:
-        return subprocess.Popen(  # noqa: PLW1509 - one thread; two system calls between fork and exec
+        return subprocess.Popen(
             list(argv),
             env=dict(env),
             pass_fds=tuple(fds),
@@ -97,7 +106,7 @@ def start(
             user=user,
             group=group,
             extra_groups=[] if user is not None else None,
-            preexec_fn=before_exec,
+            preexec_fn=before_exec,  # noqa: PLW1509 - this program has one thread
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
@@ -108,16 +117,12 @@ def start(
 
 def runs_as(pid: int, *, user: int, group: int, proc: str = "/proc") -> bool:
     """Whether the kernel agrees that a process dropped to exactly this user and group, with no other groups."""
-    wanted = {"Uid:": [str(user)] * 4, "Gid:": [str(group)] * 4, "Groups:": []}
     try:
         with open(f"{proc}/{pid}/status", encoding="ascii", errors="replace") as stream:
-            rows = [line.split() for line in stream]
+            rows = {line.partition(":")[0]: line.split()[1:] for line in stream}
     except OSError:
         return False
-    found = {row[0]: row[1:] for row in rows if row}
-    return all(
-        found.get(name) in (values, [str(group)] if name == "Groups:" else values) for name, values in wanted.items()
-    )
+    return rows["Uid"] == [str(user)] * 4 and rows["Gid"] == [str(group)] * 4 and set(rows["Groups"]) <= {str(group)}
 
 
 def default_signals() -> None:
@@ -146,7 +151,5 @@ def _next_exit() -> int | None:
 
 
 def _reap_orphan(pid: int) -> None:
-    try:
+    with contextlib.suppress(ChildProcessError):  # somebody else in this process collected it
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass  # somebody else in this process collected it

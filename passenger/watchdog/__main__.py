@@ -1,0 +1,5 @@
+"""Entry point of the watchdog."""
+
+from passenger.watchdog.main import main
+
+main()

@@ -1,0 +1,109 @@
+"""`watchdog_api`: the socket on which commands ask the watchdog to stop, reload or tell its state.
+
+Rules.
+1. Only root and the instance's own user are answered (SO_PEERCRED), beside the socket's mode 0600.
+2. One line per request, at most MAX_REQUEST bytes, within REQUEST_TIMEOUT seconds; at most MAX_CONNECTIONS at a time.
+3. Verbs come from a fixed table; a wrong request gets an error line, never an exception in the loop.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from passenger.log import Log
+from passenger.posix.sockets import peer_credentials
+from passenger.watchdog.channel import Channel
+from passenger.watchdog.loop import READ, Loop, Timer
+
+MAX_REQUEST: Final = 64 * 1024
+MAX_CONNECTIONS: Final = 32
+REQUEST_TIMEOUT: Final = 10.0
+
+Answer = Callable[[Mapping[str, Any]], None]
+Verb = Callable[[dict[str, Any], Answer], None]
+
+
+class WatchdogApi:
+    """Serves one listening socket, which it closes with `close`."""
+
+    def __init__(
+        self, loop: Loop, listener: socket.socket, verbs: Mapping[str, Verb], *, allowed: frozenset[int], log: Log
+    ) -> None:
+        self._loop = loop
+        self._listener = listener
+        self._verbs = verbs
+        self._allowed = allowed
+        self._log = log
+        self._open: set[_Conversation] = set()
+        loop.watch(listener.fileno(), READ, self._accept)
+
+    def close(self) -> None:
+        """Take no more requests; answers on their way still go out."""
+        self._loop.unwatch(self._listener.fileno())
+        self._listener.close()
+        for conversation in list(self._open):
+            conversation.close_when_sent()
+
+    def _accept(self, _: int) -> None:
+        try:
+            connection, _address = self._listener.accept()
+        except OSError as error:  # gone again, or out of descriptors: the next one may work
+            self._log.warn("cannot accept on watchdog_api", reason=str(error.strerror))
+            return
+        peer = peer_credentials(connection)
+        if peer.uid not in self._allowed or len(self._open) >= MAX_CONNECTIONS:
+            self._log.warn("refused a connection to watchdog_api", uid=peer.uid, pid=peer.pid)
+            connection.close()
+            return
+        self._open.add(_Conversation(self._loop, connection, self._verbs, on_end=self._open.discard))
+
+
+class _Conversation:
+    """One connection."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        connection: socket.socket,
+        verbs: Mapping[str, Verb],
+        *,
+        on_end: Callable[[_Conversation], None],
+    ) -> None:
+        self._loop = loop
+        self._verbs = verbs
+        self._on_end = on_end
+        self._unanswered = 0
+        self._channel = Channel(
+            loop, connection, on_message=self._request, on_end=lambda _: self._ended(), max_line=MAX_REQUEST
+        )
+        self._timer: Timer = loop.after(REQUEST_TIMEOUT, self._late)
+
+    def close_when_sent(self) -> None:
+        self._timer.cancel()
+        self._channel.close_when_sent()
+
+    def _request(self, message: dict[str, Any]) -> None:
+        self._timer.cancel()
+        self._unanswered += 1
+        verb = self._verbs.get(str(message.get("verb")))
+        if verb is None:
+            known = ", ".join(sorted(self._verbs))
+            self._answer({"ok": False, "error": f"unknown verb {message.get('verb')!r}", "hint": f"verbs: {known}"})
+        else:
+            verb(message, self._answer)
+
+    def _answer(self, message: Mapping[str, Any]) -> None:
+        self._unanswered -= 1
+        self._channel.send(message)
+        if not self._unanswered:
+            self._timer = self._loop.after(REQUEST_TIMEOUT, self._late)
+
+    def _late(self) -> None:
+        self._channel.close()
+        self._ended()
+
+    def _ended(self) -> None:
+        self._timer.cancel()
+        self._on_end(self)

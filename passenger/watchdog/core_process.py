@@ -1,0 +1,113 @@
+"""The core as the watchdog sees it: a child with a feedback channel and the sockets that outlive it.
+
+Rules.
+1. The core gets the listening sockets, its feedback channel and its CoreLaunch, and no other descriptor.
+2. A channel that ends while the process lives is a failure; one that ends because the process died is not reported
+   twice: the exit gets a moment to arrive first.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from passenger.errors import HostError
+from passenger.instance.plan import LAUNCH_FD_VARIABLE, CoreLaunch, Plan, to_memory
+from passenger.watchdog.channel import Channel
+from passenger.watchdog.child import Child, Reaper, describe, runs_as, start
+from passenger.watchdog.environment import Surroundings
+from passenger.watchdog.loop import Loop
+
+EXIT_GRACE: Final = 0.5
+"""Seconds between the end of the channel and the exit that usually explains it."""
+
+
+class CoreProcess:
+    """At most one core. Reports by `on_message`, `on_unwell(reason)` and `on_gone(child, reason)`."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        reaper: Reaper,
+        surroundings: Surroundings,
+        sockets: Mapping[str, socket.socket],
+        *,
+        on_message: Callable[[dict[str, Any]], None],
+        on_unwell: Callable[[str], None],
+        on_gone: Callable[[Child, str], None],
+    ) -> None:
+        self.child: Child | None = None
+        self._loop = loop
+        self._reaper = reaper
+        self._surroundings = surroundings
+        self._sockets = sockets
+        self._on_message = on_message
+        self._on_unwell = on_unwell
+        self._on_gone = on_gone
+        self._channel: Channel | None = None
+
+    def start(self, plan: Plan) -> None:
+        """Start a core. Raises HostError."""
+        ours, theirs = socket.socketpair()
+        launch_fd = to_memory(self._launch(plan, theirs.fileno()))
+        listening = [listener.fileno() for listener in self._sockets.values()]
+        other_user = plan.core_uid or None  # 0 = it keeps root
+        try:
+            popen = start(
+                plan.core_argv,
+                env=self._surroundings.child_environ | {LAUNCH_FD_VARIABLE: str(launch_fd)},
+                fds=[*listening, theirs.fileno(), launch_fd],
+                umask=self._surroundings.umask,
+                user=other_user,
+                group=plan.core_gid if other_user is not None else None,
+            )
+        except HostError:
+            ours.close()
+            raise
+        finally:
+            os.close(launch_fd)
+            theirs.close()
+        child = Child("core", popen, started_at=self._loop.clock.monotonic(), on_exit=self._exit)
+        self.child = child
+        self._reaper.add(child)
+        self._surroundings.restore_oom_score(child.pid)
+        self._channel = Channel(
+            self._loop, ours, on_message=self._on_message, on_end=lambda why: self._channel_ended(child, why)
+        )
+        if other_user is not None and not runs_as(child.pid, user=other_user, group=plan.core_gid or 0):
+            self._on_unwell(f"does not run as user {other_user} and group {plan.core_gid}")
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        if self._channel is not None:
+            self._channel.send(message)
+
+    def signal(self, number: int) -> None:
+        """To its process group."""
+        if self.child is not None:
+            self.child.signal_group(number)
+
+    def _launch(self, plan: Plan, feedback_fd: int) -> CoreLaunch:
+        return CoreLaunch(
+            name=plan.name,
+            version=plan.version,
+            instance_dir=plan.instance_dir,
+            config=plan.core_config,
+            connect_secret=plan.connect_secret,
+            allowed_uids=plan.allowed_uids or [os.geteuid()],
+            sockets={name: listener.fileno() for name, listener in self._sockets.items()},
+            feedback_fd=feedback_fd,
+            log_level=plan.log_level,
+            log_format=plan.log_format,
+        )
+
+    def _channel_ended(self, child: Child, why: str) -> None:
+        self._loop.after(EXIT_GRACE, lambda: self._on_unwell(why) if self.child is child else None)
+
+    def _exit(self, child: Child, status: int) -> None:
+        self.child = None
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        self._on_gone(child, describe(status))

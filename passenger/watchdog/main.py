@@ -1,0 +1,113 @@
+"""The watchdog program: reads its plan, builds the house, runs the loop, leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+from passenger.clock import Clock, SystemClock
+from passenger.errors import EXIT_FAILED, PassengerError
+from passenger.instance.plan import PLAN_FD_VARIABLE, Plan, from_descriptor
+from passenger.log import Log
+from passenger.posix.prctl import become_subreaper, forbid_dumps
+from passenger.watchdog.announcement import Announcer
+from passenger.watchdog.api import Answer, WatchdogApi
+from passenger.watchdog.child import default_signals
+from passenger.watchdog.environment import Surroundings, surroundings
+from passenger.watchdog.house import House
+from passenger.watchdog.loop import Loop, Signals
+from passenger.watchdog.supervisor import Supervisor
+
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD)
+
+
+def main() -> None:
+    """`python -m passenger.watchdog`, with the plan on the descriptor named by PASSENGER_PLAN_FD."""
+    open_standard_descriptors()
+    number = os.environ.get(PLAN_FD_VARIABLE, "")
+    if not number.isdigit():
+        sys.exit(f"{PLAN_FD_VARIABLE} is not set: this program is started by `passenger start`")
+    try:
+        plan = from_descriptor(Plan, int(number))
+    except (OSError, ValueError) as error:
+        sys.exit(f"the plan on descriptor {number} cannot be read: {error}")
+    sys.exit(run(plan, environ=os.environ, clock=SystemClock()))
+
+
+def run(plan: Plan, *, environ: Mapping[str, str], clock: Clock) -> int:
+    """Run the instance; returns the exit status."""
+    default_signals()
+    log = Log(component="watchdog", instance=plan.name, level=plan.log_level, form=plan.log_format)
+    around = surroundings(environ)
+    if os.getpid() != 1:  # PID 1 is everybody's reaper already
+        become_subreaper()
+    if os.geteuid() == 0:
+        forbid_dumps()
+    announcer = Announcer(readiness_fd=plan.readiness_fd, notify_socket=environ.get("NOTIFY_SOCKET", ""))
+    loop = Loop(clock)
+    with contextlib.closing(loop):
+        try:
+            return _live(plan, loop, clock, log, around, announcer)
+        except PassengerError as error:
+            return _refuse(error, log, announcer)
+
+
+def _live(plan: Plan, loop: Loop, clock: Clock, log: Log, around: Surroundings, announcer: Announcer) -> int:
+    with contextlib.closing(
+        House(plan, loop=loop, clock=clock, log=log, surroundings=around, announcer=announcer)
+    ) as house:
+        supervisor = Supervisor(plan, house, log)
+        api = WatchdogApi(
+            loop,
+            house.watchdog_api,
+            verbs(supervisor),
+            allowed=frozenset({0, os.geteuid()}),
+            log=log,
+        )
+        with contextlib.closing(Signals(loop, SIGNALS, supervisor.signalled)), contextlib.closing(api):
+            supervisor.begin()
+            gc.collect()
+            gc.freeze()
+            loop.run()
+        return supervisor.status
+
+
+def _refuse(error: PassengerError, log: Log, announcer: Announcer) -> int:
+    log.error(error.message, **({"hint": error.hint} if error.hint else {}))
+    announcer.failed(str(error))
+    return EXIT_FAILED
+
+
+def verbs(supervisor: Supervisor) -> dict[str, Any]:
+    """What `watchdog_api` understands."""
+
+    def status(_: dict[str, Any], answer: Answer) -> None:
+        answer({
+            "ok": True,
+            "state": supervisor.machine.phase.value,
+            "watchdog_pid": os.getpid(),
+            "components": supervisor.components(),
+            "urls": supervisor.plan.urls,
+            "config_files": supervisor.plan.config_files,
+        })  # fmt: skip
+
+    def stop(request: dict[str, Any], answer: Answer) -> None:
+        answer({"ok": True})
+        supervisor.stop(fast=bool(request.get("fast")))
+
+    def reload(_: dict[str, Any], answer: Answer) -> None:
+        supervisor.reload(answer)
+
+    return {"status": status, "stop": stop, "reload": reload}
+
+
+def open_standard_descriptors() -> None:
+    """Descriptors 0 to 2 exist from here on, so that no socket is ever taken for our output."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)

@@ -1,0 +1,313 @@
+"""Carries out what the machine decides, and tells the machine what happens. The only place that knows every part.
+
+Rules.
+1. Decisions are the machine's; nothing here looks at its phase to decide, except to answer a question about it.
+2. One action at a time, in order; events that arise while acting are queued behind.
+3. A start that the system refuses (no program, no memory) is a crash like any other.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from passenger.errors import PassengerError
+from passenger.instance.plan import Plan
+from passenger.log import Log
+from passenger.watchdog import machine as m
+from passenger.watchdog.child import Child
+from passenger.watchdog.command import Command, Result
+from passenger.watchdog.component import Do, Event, State
+from passenger.watchdog.core_process import CoreProcess
+from passenger.watchdog.house import House
+from passenger.watchdog.loop import Timer
+from passenger.watchdog.nginx import Nginx
+from passenger.watchdog.reload import Reload
+
+LONGEST_PATIENCE: Final = 60.0
+"""Seconds that workers of a dead nginx master may take at most to finish their requests."""
+
+Answer = Callable[[Mapping[str, Any]], None]
+
+
+class Supervisor:
+    """Runs one instance from `begin` until it calls `loop.stop`; then `status` is the exit status."""
+
+    def __init__(self, plan: Plan, house: House, log: Log) -> None:
+        self.plan = plan
+        self.status = 1
+        self._house = house
+        self._loop = house.loop
+        self._log = log
+        managed = plan.nginx_mode == "managed"
+        self.machine = m.Machine((m.CORE, m.NGINX) if managed else (m.CORE,), limits_of(plan))
+        self._timers: dict[tuple[str, Event | m.Happening], Timer] = {}
+        self._actions: deque[m.Action] = deque()
+        self._acting = False
+        self._core = CoreProcess(
+            house.loop,
+            house.reaper,
+            house.surroundings,
+            house.sockets,
+            on_message=self._core_says,
+            on_unwell=lambda why: self._component(m.CORE, Event.UNWELL, why),
+            on_gone=self._core_gone,
+        )
+        self._nginx = (
+            Nginx(
+                house.loop,
+                house.reaper,
+                house.surroundings,
+                house.listeners,
+                house.generations,
+                on_ready=lambda: self._component(m.NGINX, Event.READY),
+                on_gone=self._nginx_gone,
+            )
+            if managed
+            else None
+        )
+        self._nginx_tested = False
+        self._reload: Reload | None = None
+        self._reload_again = False
+        self._waiting_core: tuple[int, Callable[[dict[str, Any] | None, str], None]] | None = None
+        self._requests = 0
+
+    # From outside
+
+    def begin(self) -> None:
+        self._happened(m.Happening.BEGIN)
+
+    def signalled(self, number: int) -> None:
+        if number == signal.SIGCHLD:
+            self._house.reaper.reap()
+            self._house.orphans.reaped()
+        elif number == signal.SIGHUP:
+            self.reload(lambda _: None)
+        else:
+            self._log.info("received a signal", signal=signal.Signals(number).name)
+            self.stop(fast=False)
+
+    def stop(self, *, fast: bool) -> None:
+        self._house.announcer.notify("STOPPING=1")
+        if self._reload is not None:
+            self._reload.abandon("the instance is being stopped")
+        self._happened(m.Happening.STOP_FAST if fast else m.Happening.STOP)
+
+    def reload(self, answer: Answer) -> None:
+        """Answers when it is done, or at once when it cannot be done now."""
+        if self._reload is not None:
+            self._reload_again = True
+            answer({"ok": False, "error": "a reload is in progress; another one follows it"})
+            return
+        if self.machine.phase is not m.Phase.RUNNING:
+            answer({"ok": False, "error": f"the instance is {self.machine.phase.value}, it cannot be reloaded now"})
+            return
+
+        def done(report: dict[str, Any] | None, reason: str) -> None:
+            self._reload = None
+            self._reloaded(report, reason, answer)
+
+        self._log.info("reloading")
+        self._house.announcer.notify(f"RELOADING=1\nMONOTONIC_USEC={int(self._loop.clock.monotonic() * 1e6)}")
+        self._reload = Reload(
+            self,
+            self.plan,
+            loop=self._loop,
+            nginx=self._nginx,
+            listeners=self._house.listeners,
+            generations=self._house.generations,
+            on_done=done,
+        )
+        self._reload.start()
+
+    def components(self) -> list[dict[str, Any]]:
+        """For the `status` verb."""
+        now = self._loop.clock.monotonic()
+        children = {m.CORE: self._core.child, m.NGINX: self._nginx.child if self._nginx is not None else None}
+        return [
+            {
+                "name": part.name,
+                "pid": child.pid if (child := children[part.name]) is not None else None,
+                "state": part.state.value,
+                "restarts": part.restarts,
+                "uptime": now - child.started_at if child is not None else 0.0,
+            }
+            for part in self.machine.parts.values()
+        ]
+
+    # What a reload needs (reload.Site)
+
+    def resolve(self, argv: list[str], stdin: bytes, timeout: float, on_done: Callable[[Result], None]) -> None:
+        surroundings = self._house.surroundings
+        Command(
+            self._loop,
+            self._house.reaper,
+            argv,
+            env=surroundings.child_environ,
+            stdin=stdin,
+            timeout=timeout,
+            umask=surroundings.umask,
+            on_done=on_done,
+        )
+
+    def tell_core(self, config: Mapping[str, Any], on_done: Callable[[dict[str, Any] | None, str], None]) -> None:
+        self._requests += 1
+        self._waiting_core = (self._requests, on_done)
+        self._core.send({"command": "reload", "id": self._requests, "config": config})
+
+    def core_is_running(self) -> bool:
+        return self.machine.parts[m.CORE].state is State.RUNNING
+
+    def nginx_is_running(self) -> bool:
+        return m.NGINX in self.machine.parts and self.machine.parts[m.NGINX].state is State.RUNNING
+
+    def adopt(self, plan: Plan) -> None:
+        self.plan = plan
+        self.machine.limits = limits_of(plan)
+        self._log.set_level(plan.log_level)
+        self._house.describe(plan)
+
+    # Events
+
+    def _happened(self, what: m.Happening) -> None:
+        self._carry_out(self.machine.happened(what, self._loop.clock.monotonic()))
+
+    def _component(self, name: str, event: Event, why: str = "") -> None:
+        self._carry_out(self.machine.component_event(name, event, self._loop.clock.monotonic(), why))
+
+    def _core_says(self, message: dict[str, Any]) -> None:
+        event = message.get("event")
+        if event == "ready":
+            self._component(m.CORE, Event.READY)
+        elif event == "failed":
+            self._component(m.CORE, Event.UNWELL, f"reported: {message.get('reason')}")
+        elif event in {"reloaded", "reload_failed"}:
+            self._core_answered(message)
+        elif event != "drained":  # its exit follows and says the same
+            self._log.warn("the core sent an unknown event", event=event)
+
+    def _core_answered(self, message: dict[str, Any]) -> None:
+        if self._waiting_core is None or self._waiting_core[0] != message.get("id"):
+            return
+        call, self._waiting_core = self._waiting_core[1], None
+        if message["event"] == "reloaded":
+            call(dict(message.get("report") or {}), "")
+        else:
+            call(None, str(message.get("reason")))
+
+    def _core_gone(self, child: Child, reason: str) -> None:
+        sessions = {self._nginx.child.pid} if self._nginx is not None and self._nginx.child is not None else set()
+        self._house.orphans.core_died(nginx_sessions=sessions)
+        self._log.debug("the core ended", pid=child.pid, how=reason)
+        if self._waiting_core is not None:
+            call, self._waiting_core = self._waiting_core[1], None
+            call(None, "the core ended meanwhile")
+        self._component(m.CORE, Event.GONE, reason)
+
+    def _nginx_gone(self, child: Child | None, reason: str) -> None:
+        if child is not None:
+            self._house.orphans.nginx_died(child.pid, min(self.plan.drain_timeout, LONGEST_PATIENCE))
+            self._log.debug("nginx ended", pid=child.pid, how=reason)
+        self._component(m.NGINX, Event.GONE, reason)
+
+    def _reloaded(self, report: dict[str, Any] | None, reason: str, answer: Answer) -> None:
+        self._house.announcer.notify("READY=1")
+        if report is None:
+            self._log.error("the reload changed nothing", reason=reason)
+            answer({"ok": False, "error": reason})
+        else:
+            if report["restart_needed"]:
+                self._log.warn("some changes need a restart of the instance", fields=" ".join(report["restart_needed"]))
+            self._log.info("reloaded")
+            answer({"ok": True, "report": report})
+        if self._reload_again:
+            self._reload_again = False
+            self.reload(lambda _: None)
+
+    # Actions
+
+    def _carry_out(self, actions: list[m.Action]) -> None:
+        self._actions += actions
+        if self._acting:
+            return
+        self._acting = True
+        try:
+            while self._actions:
+                self._act(self._actions.popleft())
+        finally:
+            self._acting = False
+
+    def _act(self, action: m.Action) -> None:
+        match action:
+            case m.Component(name, do, seconds):
+                self._do(name, do, seconds)
+            case m.SetTimer(name, event, seconds):
+                self._cancel(name, event)
+                self._timers[name, event] = self._loop.after(seconds, lambda: self._elapsed(name, event))
+            case m.CancelTimer(name, event):
+                self._cancel(name, event)
+            case m.Say(level, text):
+                self._log.write(level, text, {})
+            case m.StopAccepting():
+                self._house.listeners.close()
+            case m.Announce():
+                self._house.announce(self.plan)
+                self._log.info("ready", urls=" ".join(self.plan.urls.values()))
+            case m.Exit(status, reason):
+                self._exit(status, reason)
+
+    def _do(self, name: str, do: Do, seconds: float) -> None:
+        try:
+            if name == m.CORE:
+                self._do_core(do, seconds)
+            elif self._nginx is not None:
+                self._do_nginx(self._nginx, do)
+        except PassengerError as error:
+            self._component(name, Event.GONE, f"could not be started: {error.message}")
+
+    def _do_core(self, do: Do, seconds: float) -> None:
+        if do is Do.START:
+            self._core.start(self.plan)
+        elif do is Do.DRAIN:
+            self._core.send({"command": "drain", "timeout": seconds})
+        else:
+            self._core.signal(signal.SIGTERM if do is Do.TERMINATE else signal.SIGKILL)
+
+    def _do_nginx(self, nginx: Nginx, do: Do) -> None:
+        if do is Do.START and not self._nginx_tested:
+            self._nginx_tested = True
+            nginx.test_and_start(self.plan)
+        elif do is Do.START:
+            nginx.start(self.plan)
+        elif do is Do.DRAIN:
+            nginx.signal(signal.SIGQUIT)
+        else:
+            nginx.signal(signal.SIGTERM if do is Do.TERMINATE else signal.SIGKILL)
+
+    def _elapsed(self, name: str, event: Event | m.Happening) -> None:
+        self._timers.pop((name, event), None)
+        if isinstance(event, Event):
+            self._component(name, event)
+        else:
+            self._happened(event)
+
+    def _cancel(self, name: str, event: Event | m.Happening) -> None:
+        if (timer := self._timers.pop((name, event), None)) is not None:
+            timer.cancel()
+
+    def _exit(self, status: int, reason: str) -> None:
+        self.status = status
+        self._house.announcer.failed(reason or "the instance was stopped before it was ready")
+        self._house.orphans.sweep(self._loop.stop)
+
+
+def limits_of(plan: Plan) -> m.Limits:
+    """The watchdog's own numbers of a plan."""
+    return m.Limits(
+        start_timeout=plan.start_timeout,
+        drain_timeout=plan.drain_timeout,
+        max_crashes=plan.max_crashes,
+        crash_window=plan.crash_window,
+    )
