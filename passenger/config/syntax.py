@@ -47,7 +47,7 @@ def read_sources(main: str, *, text: str | None, cwd: str) -> tuple[list[Source]
         return ([source] if source else []), problems
     source, problems = _read(place, may_be_pipe=True)
     sources = [source] if source else []
-    if source is None and problems[0].code in {"E101", "E103"}:
+    if source is None and problems[0].code in {"E101", "E102", "E103"}:
         return [], problems
     more, listing_problems = _conf_d(place)
     problems += listing_problems

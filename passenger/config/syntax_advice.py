@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -23,6 +23,8 @@ class Advice:
     message: str = ""
     opened_at: tuple[int, int] | None = None
     opened_label: str = ""
+    ends_search: bool = False
+    """What follows was swallowed by something that is not closed: further mistakes cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class _Refused:
 _KEY_VALUE: Final = re.compile(r"""^\s*(?P<key>(?:[\w.\-\s]|"[^"]*"|'[^']*')+?)\s*=\s*(?P<value>.*?)\s*$""")
 _COMMENT: Final = re.compile(r"\s+#.*$")
 _ITEM: Final = re.compile(r"[^,\]}#]*[^,\]}#\s]|.")
+_BARE_WORD: Final = re.compile(r"[^\s=.\[\]#\"']+")
 _WORD_BEFORE: Final = re.compile(r"""[^\s,\[\]{}="']+$""")
 _WORD_AFTER: Final = re.compile(r"""[^\s,\[\]{}="'#]+""")
 _WITH_UNIT: Final = re.compile(r"^[+-]?\d[\d_.]*\s*(?:%|[A-Za-z]+)$")
@@ -69,6 +72,10 @@ def advise(message: str, lines: list[str], line: int, column: int) -> Advice:
 
 def _on_value(refused: _Refused) -> Advice:
     """A value that is none: most often a string without quotes."""
+    before = refused.text[: refused.column - 1].rstrip()
+    is_in_array = before.endswith((",", "[")) if not refused.rest else not before and _SECOND_KEY.match(refused.rest)
+    if is_in_array:
+        return replace(_on_open_bracket(refused), message="unclosed array")
     match = _KEY_VALUE.match(_COMMENT.sub("", refused.text))
     key, value, start = "", "", refused.column
     if match and not match["value"].startswith(("[", "{")):
@@ -117,6 +124,10 @@ def _on_equals(refused: _Refused) -> Advice:
     start = refused.column
     if refused.rest.startswith(":"):
         return refused.advice(start, start + 1, "`=` expected", "TOML writes `key = value`, not `key: value`")
+    if refused.rest and not refused.rest[0].isascii():
+        word = next(found for found in _BARE_WORD.finditer(refused.text) if found.end() >= start)
+        hint = f'write "{word[0]}" = ...: letters beyond a to z need quotes'
+        return refused.advice(word.start() + 1, word.end() + 1, "no key without quotes", hint)
     hint = "a line is `key = value`, a `[table]` or a `# comment`; a key with a space in it needs quotes"
     return refused.advice(start, start + 1, "`=` expected", hint)
 
@@ -151,14 +162,29 @@ def _open_quote(text: str) -> int | None:
     return opened
 
 
+def _on_open_literal(refused: _Refused) -> Advice:
+    """A single quote without a second one in the rest of the file: the last one is the one that opens."""
+    for number in range(refused.line, 0, -1):
+        text = refused.lines[number - 1].rstrip()
+        opened = _open_quote(text)
+        if opened is not None and text[opened] == "'":
+            return _on_open_string(_Refused(refused.message, refused.lines, number, len(text) + 1))
+    return refused.advice(refused.column, refused.column + 1, "a quote is never closed")
+
+
 def _on_open_triple(refused: _Refused) -> Advice:
     """Triple quotes that nothing closes: the last ones of the file are those that open."""
+    triples = sum(text.count('"""') + text.count("'''") for text in refused.lines)
+    if triples % 2 == 0:
+        return _on_open_string(refused)
     for number in range(refused.line, 0, -1):
         text = refused.lines[number - 1]
         start = max(text.rfind('"""'), text.rfind("'''"))
         if start >= 0:
             message = "a string over several lines is not closed"
-            return Advice(line=number, start=start + 1, end=start + 4, label="never closed", message=message)
+            return Advice(
+                line=number, start=start + 1, end=start + 4, label="never closed", message=message, ends_search=True
+            )
     return _on_open_string(refused)
 
 
@@ -169,7 +195,7 @@ def _on_open_bracket(refused: _Refused) -> Advice:
         word = before[0] + after[0]
         start = before.start() + 1
         return refused.advice(start, start + len(word), "a string needs quotes", f'write "{word}"', "quotes missing")
-    is_array = "array" in refused.message
+    is_array = "inline table" not in refused.message
     bracket, closing = ("[", "]") if is_array else ("{", "}")
     opener = re.compile(r"=\s*" + re.escape(bracket))
     help_text = f"put `,` between the parts and `{closing}` after the last one"
@@ -190,6 +216,7 @@ def _on_open_bracket(refused: _Refused) -> Advice:
         help=help_text,
         opened_at=opened,
         opened_label="opened here",
+        ends_search=True,
     )
 
 
@@ -225,7 +252,7 @@ def _on_key(refused: _Refused) -> Advice:
     if not rest and "{" in refused.text:
         return refused.advice(start, start + 1, "the line ends here", "a table in braces stands on one line")
     hint = "keys have letters, digits, `-` and `_`; any other key needs quotes"
-    word = re.match(r"[^\s=.\]#\"']+", rest)
+    word = _BARE_WORD.match(rest)
     if word:
         return refused.advice(start, start + word.end(), "no key without quotes", hint)
     return refused.advice(start, start + 1, "a key belongs here", hint)
@@ -240,7 +267,9 @@ _ADVISORS: Final[tuple[tuple[str, Callable[[_Refused], Advice]], ...]] = (
     ("Expected '='", _on_equals),
     ("Unterminated string", _on_open_triple),
     ("Illegal character", _on_open_string),
-    ('Expected "\'"', _on_open_string),
+    ("Found invalid character", _on_open_string),
+    ("Expected \"'''", _on_open_triple),
+    ('Expected "\'"', _on_open_literal),
     ("Unclosed", _on_open_bracket),
     ("Unescaped", _on_escape),
     ("Invalid hex", _on_escape),

@@ -34,14 +34,16 @@ def explain(name: str, text: str, error: ValueError) -> list[Diagnostic]:
         message, line, column = _locate(found, lines)
         if message.startswith(_TWICE):
             if not blanked_a_header:
-                unplaced = replace(_diagnose(name, message, lines, line, column), code="E108")
+                unplaced = replace(_diagnostic(name, message, advise(message, lines, line, column)), code="E108")
                 problems += _twice(name, "\n".join(lines).encode()) or [unplaced]
             break
-        problems.append(_diagnose(name, message, lines, line, column))
-        if not _is_complete(lines[line - 1], message, column):
+        advice = advise(message, lines, line, column)
+        problems.append(_diagnostic(name, message, advice))
+        broken = lines[advice.line - 1]
+        if not broken or not _is_complete(broken, advice):
             break
-        blanked_a_header = blanked_a_header or lines[line - 1].lstrip().startswith("[")
-        lines[line - 1] = ""
+        blanked_a_header = blanked_a_header or broken.lstrip().startswith("[")
+        lines[advice.line - 1] = ""
         found = _refusal("\n".join(lines))
     return problems
 
@@ -69,8 +71,7 @@ def _locate(error: ValueError, lines: list[str]) -> tuple[str, int, int]:
     return match["message"], last, len(lines[last - 1].rstrip()) + 1
 
 
-def _diagnose(name: str, message: str, lines: list[str], line: int, column: int) -> Diagnostic:
-    advice = advise(message, lines, line, column)
+def _diagnostic(name: str, message: str, advice: Advice) -> Diagnostic:
     related: tuple[tuple[Span, str], ...] = ()
     if advice.opened_at is not None:
         opened_line, opened_column = advice.opened_at
@@ -90,12 +91,10 @@ def _span(name: str, advice: Advice) -> Span:
     return Span(name, advice.line, advice.start, advice.line, max(advice.end, advice.start + 1))
 
 
-def _is_complete(line: str, message: str, column: int) -> bool:
+def _is_complete(line: str, advice: Advice) -> bool:
     """Whether blanking the line leaves the lines around it as they were meant."""
-    if message.startswith("Unterminated") or '"""' in line or "'''" in line:
+    if advice.ends_search or '"""' in line or "'''" in line:
         return False
-    if message.startswith("Unclosed") and not {"[", "{"} & set(line[: column - 1]):
-        return False  # the bracket was opened on a line before
     return line.count("[") <= line.count("]") + line.lstrip().startswith("[") and line.count("{") <= line.count("}")
 
 

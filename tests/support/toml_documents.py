@@ -6,15 +6,20 @@ A document is made in two steps: a random value tree, then a random way to write
 from __future__ import annotations
 
 import random
-from typing import Any
+from datetime import UTC, date, time
+from typing import Any, Final, Literal
 
 from hypothesis import strategies as st
 
+_SURROGATES: Final[tuple[Literal["Cs"]]] = ("Cs",)
 _SCALARS = st.one_of(
     st.booleans(),
+    st.dates(),
+    st.times(),
+    st.datetimes(timezones=st.sampled_from([None, UTC])),
     st.integers(min_value=-(2**63), max_value=2**63 - 1),
     st.floats(allow_nan=False, width=32),
-    st.text(st.characters(exclude_categories=("Cs",)), max_size=12),
+    st.text(st.characters(exclude_categories=_SURROGATES), max_size=12),
     st.sampled_from(
         ["a#b", "[x]", "", "é", "日本語", "\t", 'say "hi"', "it's", "C:\\path", "a = 1", "}{", "x\ny\n", "'''"]
     ),
@@ -23,7 +28,7 @@ _KEYS = st.one_of(
     st.sampled_from(
         ["apps", "blog", "a", "b-c", "d_e", "1", "3.1", "a.b", "", "ö", "with space", "#", "[t]", '"', "\\", "="]
     ),
-    st.text(st.characters(exclude_categories=("Cs",)), max_size=4),
+    st.text(st.characters(exclude_categories=_SURROGATES), max_size=4),
 )
 
 
@@ -95,6 +100,8 @@ class _Writer:
             return self._chance.choice([str(value), f"{value:_}", hex(value) if value >= 0 else str(value)])
         if isinstance(value, float):
             return repr(value)
+        if isinstance(value, (date, time)):
+            return value.isoformat()
         if isinstance(value, str):
             return self._string(value, one_line=one_line)
         if isinstance(value, list):
