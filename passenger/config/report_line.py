@@ -58,10 +58,17 @@ def _pieces(line: str) -> list[str]:
     pieces: list[str] = []
     column = 0
     for char in line:
-        piece = " " * (TAB_WIDTH - column % TAB_WIDTH) if char == "\t" else printable(char)
+        piece = " " * (TAB_WIDTH - column % TAB_WIDTH) if char == "\t" else _visible(char)
         pieces.append(piece)
         column += cells(piece)
     return pieces
+
+
+def _visible(char: str) -> str:
+    """The character, or its number when it would look like nothing or like a plain space."""
+    if not char.isascii() and unicodedata.category(char) in {"Cf", "Zs"}:
+        return f"\\u{ord(char):04x}"
+    return printable(char)
 
 
 def _window(edges: list[int], first: int, last: int, width: int) -> tuple[int, int]:
