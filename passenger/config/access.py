@@ -9,10 +9,12 @@ Rules.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from posixpath import dirname
+from posixpath import basename, dirname, join
 from typing import Final, Literal
 
 from passenger.config.host import Facts, Host, Person
+from passenger.config.suggest import closest
+from passenger.log import printable
 
 Right = Literal["read", "execute", "list", "write"]
 _BITS: Final = {"read": 0o4, "execute": 0o1, "list": 0o5, "write": 0o3}
@@ -59,6 +61,23 @@ class Access:
         if self._may(person, path, bits):
             return None
         return Closed(path, is_target=True, missing=_LETTERS[bits])
+
+    def is_there(self, path: str) -> bool:
+        """Whether something exists there, or may exist where we cannot see."""
+        try:
+            return self.facts(path) is not None
+        except PermissionError:
+            return True
+
+    def near(self, path: str) -> str:
+        """What a missing path was probably meant to be, or how far it exists."""
+        parent = dirname(path)
+        while parent != "/" and not self.is_there(parent):
+            path, parent = parent, dirname(parent)
+        similar = closest(basename(path), self._host.names(parent))
+        if similar:
+            return f"did you mean `{printable(join(parent, similar))}`?"
+        return f"there is no `{printable(basename(path))}` in {printable(parent)}"
 
     def _cannot_pass(self, person: Person, folder: str) -> bool:
         question = (person.uid, person.gid, person.groups, folder)

@@ -25,6 +25,16 @@ def parse_address(text: str) -> tuple[str, int]:
     return str(numeric), port
 
 
+def address_guess(text: str) -> str:
+    """What a malformed address was probably meant to be, or ""."""
+    host, _, port = text.strip().rpartition(":")
+    if not (port.isascii() and port.isdigit()):
+        return ""
+    if host in {"", "0"}:
+        return f"0.0.0.0:{port}"
+    return f"127.0.0.1:{port}" if host == "localhost" else ""
+
+
 def overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
     """Whether two listeners exclude each other: same port, and the same address or one of them is every address."""
     if one[1] != other[1] or (":" in one[0]) != (":" in other[0]):

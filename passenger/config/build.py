@@ -34,10 +34,11 @@ class Built:
 
     config: Config
     broken: frozenset[Path]
-    """`("apps", NAME)`, `("instances", NAME)`: tables in which something was wrong."""
+    """Tables and keys in which something was wrong, such as `("apps", NAME)` for anything in that application."""
 
-    def is_whole(self, kind: str, name: str | None) -> bool:
-        return (kind, name) not in self.broken
+    def is_whole(self, *path: str | int) -> bool:
+        """Whether nothing was wrong at a path or below it."""
+        return path not in self.broken
 
 
 def build(document: Document, findings: Findings) -> Built:
@@ -61,7 +62,8 @@ class _Builder:
 
     def _broken(self) -> frozenset[Path]:
         errors = [item.path for item in self._findings.found if item.severity == "error"]
-        broken: set[Path] = {path[:2] for path in (*errors, *self._document.unresolved) if len(path) >= 2}
+        paths = (*errors, *self._document.unresolved)
+        broken: set[Path] = {path[:size] for path in paths for size in range(2, len(path) + 1)}
         if any(path[:1] == ("defaults",) for path in errors):
             broken |= {("apps", name) for name in self._document.data.get("apps", {})}
         return frozenset(broken)

@@ -60,12 +60,13 @@ _HOST: Final = {
     "E410": "a file of TLS cannot be read",
     "E411": "a port is in use",
     "E412": "a port below the privileged limit without the right to bind it",
-    "E413": "the registry is not safe",
+    "E413": "the registry cannot be used",
     "E414": "the path of a socket is too long",
     "E415": "Passenger's own files are closed for the application's user",
     "E416": "a log file cannot be written",
     "W401": "the kernel's limit of waiting connections is low",
     "W402": "a listener on IPv6 may hold the port on IPv4 as well",
+    "W403": "everybody may change the configuration file that root acts on",
 }
 
 CODES: Final[Mapping[str, str]] = MappingProxyType({**READING_CODES, **_SHAPE, **_CROSS, **_HOST})

@@ -13,7 +13,7 @@ from passenger.config.addresses import overlap, parse_address
 from passenger.config.build import Built
 from passenger.config.diagnostics import Path
 from passenger.config.document import Document
-from passenger.config.findings import Findings, Place
+from passenger.config.findings import Findings
 from passenger.config.model import App, Instance
 from passenger.config.routes import check_routes
 from passenger.config.suggest import closest
@@ -33,7 +33,9 @@ def check(document: Document, built: Built, findings: Findings) -> None:
             _instance(name, instance, findings, document)
             apps = {app_name: app for app_name, app in served.items() if app.instance == name}
             _limits(document, name, instance, apps, findings)
-            if not built.broken and not any(app.instance == name for app in built.config.apps.values()):
+            if not (built.broken or findings.has_errors) and not any(
+                app.instance == name for app in built.config.apps.values()
+            ):
                 _no_apps(name, findings)
 
 
@@ -199,14 +201,16 @@ def _limits(document: Document, name: str, instance: Instance, apps: dict[str, A
         return
     here: Path = ("instances", name, "core", "max_pool_size")
     wanted = sum(app.min_instances for app in apps.values())
+    places = {app_key(document, app_name, "min_instances"): app.min_instances for app_name, app in apps.items()}
+    given = {path: number for path, number in places.items() if path is not None}
     if wanted > limit:
         findings.add(
             "E305",
             here,
             f'the applications of instance "{printable(name)}" keep {wanted} processes, the pool has room for {limit}',
             label=f"at least {wanted}, or lower `min_instances`",
-            also=tuple(_minimums(document, apps)),
-            help="`min_instances` is 1 where it is not set" if wanted else "",
+            also=tuple((path, "value", f"{number} here") for path, number in list(given.items())[:5]),
+            help="" if len(given) == len(apps) else "`min_instances` is 1 where it is not set",
         )
     for app_name, app in apps.items():
         path = app_key(document, app_name, "max_instances")
@@ -218,13 +222,6 @@ def _limits(document: Document, name: str, instance: Instance, apps: dict[str, A
                 label=f"never reached: the pool ends at {limit}",
                 also=((here, "value", "the pool's size"),),
             )
-
-
-def _minimums(document: Document, apps: dict[str, App]) -> Iterator[Place]:
-    given = {app_key(document, name, "min_instances"): app.min_instances for name, app in apps.items()}
-    for path, number in list(given.items())[:5]:
-        if path:
-            yield path, "value", f"{number} here"
 
 
 def _no_apps(name: str, findings: Findings) -> None:

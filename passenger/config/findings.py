@@ -16,7 +16,7 @@ from passenger.config.document import Document
 from passenger.config.keys import anchor
 from passenger.log import printable
 
-Part = Literal["key", "value", "table"]
+Part = Literal["key", "value", "table", "nowhere"]
 Place = tuple[Path, Part, str]
 """Another place that takes part: path, which part of it, label."""
 
@@ -50,6 +50,8 @@ class Findings:
         self._said.add((code, path))
         severity: Severity = "warning" if code.startswith("W") else "error"
         span = self.span(path, at)
+        if span is None:  # without a caret there is nothing that the label could stand behind
+            label, help = "", "; ".join(text for text in (label, help) if text)  # noqa: A001
         self.found.append(
             Diagnostic(
                 code=code,
@@ -64,12 +66,18 @@ class Findings:
             )
         )
 
+    @property
+    def has_errors(self) -> bool:
+        return any(item.severity == "error" for item in self.found)
+
     def is_unread(self, path: Path) -> bool:
         """Whether a value stands in a secret file that was not opened: nothing can be said about it."""
         return not self._secrets_were_read and self.document.is_secret(path)
 
     def span(self, path: Path, at: Part) -> Span | None:
-        """The place of one part of a path."""
+        """The place of one part of a path; None when the file says nothing about it."""
+        if at == "nowhere" or (path and path[0] not in self.document.data):
+            return None
         if at == "key":
             return self.document.key_span(path)
         return self.document.value_span(path) if at == "value" else self.document.table_span(path)

@@ -1,4 +1,4 @@
-"""`python -m passenger.config.generate [--check]`: write what follows from the model, or say what has drifted from it."""
+"""`python -m passenger.config.generate [--check]`: write what follows from the model, or say what has drifted."""
 
 from __future__ import annotations
 

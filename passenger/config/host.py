@@ -119,8 +119,11 @@ def check(
     check_ports(built, findings, host=host, own_ports=own_ports)
     apps = AppChecks(document, findings, host=host, access=access)
     for name, app in built.config.apps.items():
-        if built.is_whole("apps", name) and app.instance in whole:
-            apps.check(name, app, built.config.instances[app.instance].core)
+        instance = app.instance or ""
+        core = ("instances", instance, "core")
+        known = built.is_whole(*core, "default_user") and built.is_whole(*core, "default_group")
+        if built.is_whole("apps", name) and known and instance in built.config.instances:
+            apps.check(name, app, built.config.instances[instance].core)
 
 
 class SystemHost:

@@ -8,7 +8,6 @@ Rules.
 
 from __future__ import annotations
 
-from posixpath import basename, dirname, join
 from typing import Final
 
 from passenger.config.access import Access, Closed, Right
@@ -19,7 +18,6 @@ from passenger.config.findings import Findings
 from passenger.config.host import Facts, Host, Person
 from passenger.config.model import App, Core
 from passenger.config.runas import RunAs
-from passenger.config.suggest import closest
 from passenger.log import printable
 
 STARTUP_FILE: Final = "passenger_wsgi.py"
@@ -55,18 +53,18 @@ class AppChecks:
     def _folder(self, path: Path, folder: str, person: Person | None, right: Right) -> bool:
         facts, closed = self._look(folder, person, right)
         key = f"`{path[-1]}`"
-        if closed is not None:
+        if facts is not None and not facts.is_folder:
+            self._findings.add("E402", path, f"{key} {printable(folder)} is not a folder", label="not a folder")
+        elif closed is not None:
             self._closed(path, closed, person or self._host.myself, folder)
         elif facts is None:
             self._findings.add(
                 "E401",
                 path,
                 f"{key} {printable(folder)} does not exist",
-                label=self._near(folder),
+                label=self._access.near(folder),
                 help="make the folder, or correct the path",
             )
-        elif not facts.is_folder:
-            self._findings.add("E402", path, f"{key} {printable(folder)} is not a folder", label="not a folder")
         return closed is None and facts is not None and facts.is_folder
 
     def _look(self, path: str, person: Person | None, right: Right) -> tuple[Facts | None, Closed | None]:
@@ -76,21 +74,6 @@ class AppChecks:
             return None, self._access.closed(self._host.myself, path, right)
         closed = self._access.closed(person, path, right) if facts and person else None
         return facts, closed
-
-    def _near(self, path: str) -> str:
-        parent = dirname(path)
-        while parent != "/" and not self._is_there(parent):
-            path, parent = parent, dirname(parent)
-        near = closest(basename(path), self._host.names(parent))
-        if near:
-            return f"did you mean `{printable(join(parent, near))}`?"
-        return f"there is no `{printable(basename(path))}` in {printable(parent)}"
-
-    def _is_there(self, path: str) -> bool:
-        try:
-            return self._access.facts(path) is not None
-        except PermissionError:
-            return True
 
     def _closed(self, path: Path, closed: Closed, person: Person, target: str) -> None:
         what = "closed" if closed.is_target else f"out of reach: {printable(closed.path)} is closed"
@@ -115,7 +98,7 @@ class AppChecks:
                 "E404",
                 path,
                 f"the startup file {printable(startup_file)} does not exist",
-                label=self._near(startup_file),
+                label=self._access.near(startup_file),
             )
         elif facts is None:
             self._findings.add(
@@ -131,7 +114,7 @@ class AppChecks:
     def _how_to_start(self, root: str) -> str:
         names = self._host.names(root)
         for folder in names:
-            if folder.isidentifier() and self._is_there(f"{root}/{folder}/wsgi.py"):
+            if folder.isidentifier() and self._access.is_there(f"{root}/{folder}/wsgi.py"):
                 return f'this looks like Django: set `entry_point = "{folder}.wsgi:application"`'
         for file, target in (("wsgi.py", "wsgi:application"), ("app.py", "app:app"), ("main.py", "main:app")):
             if file in names:
@@ -141,16 +124,17 @@ class AppChecks:
     def _python(self, name: str, app: App, person: Person | None) -> None:
         path = app_key(self._document, name, "python")
         if path is None:
-            found = next((f for f in VIRTUAL_ENVIRONMENTS if self._is_there(f"{app.app_root}/{f}")), None)
+            found = next((f for f in VIRTUAL_ENVIRONMENTS if self._access.is_there(f"{app.app_root}/{f}")), None)
             if found is None:
                 self._own_files(name, self._host.interpreter, person, "execute")
             else:
                 self._program(self._key(name, "app_root"), f"{app.app_root}/{found}", person)
         else:
-            self._named_python(path, app.python or "", person)
+            self._named_python(path, app, person)
         self._own_files(name, self._host.helper_scripts, person, "execute")
 
-    def _named_python(self, path: Path, python: str, person: Person | None) -> None:
+    def _named_python(self, path: Path, app: App, person: Person | None) -> None:
+        python = app.python or ""
         if "/" in python:
             self._program(path, python, person)
         elif (found := self._host.which(python)) is None:
@@ -159,7 +143,9 @@ class AppChecks:
                 path,
                 f"there is no program {self._findings.quote(path, python)} in PATH",
                 label="not found",
-                help="install it, or write the whole path of an interpreter",
+                help=f"for the file in `app_root` write `./{printable(python)}`"
+                if self._access.is_there(f"{app.app_root}/{python}")
+                else "install it, or write the whole path of an interpreter",
             )
         else:
             self._program(path, found, person)
@@ -171,7 +157,7 @@ class AppChecks:
                 "E405",
                 path,
                 f"the interpreter {printable(program)} does not exist",
-                label=self._near(program),
+                label=self._access.near(program),
                 help="a path that does not start with `/` starts at `app_root`",
             )
         elif facts is not None and (not facts.is_file or not facts.mode & 0o111):

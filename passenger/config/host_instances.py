@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from posixpath import dirname
+from posixpath import basename, dirname, join
 from types import MappingProxyType
 from typing import Final
 
@@ -22,6 +22,7 @@ from passenger.log import printable
 SOMAXCONN: Final = "/proc/sys/net/core/somaxconn"
 NEEDED_SOMAXCONN: Final = 4096
 """Waiting connections that the request sockets ask for (fact N9)."""
+MISSING: Final = "does not exist"
 _OTHERS_WRITE: Final = 0o022
 _ANYBODY_WRITES: Final = 0o002
 _STICKY: Final = 0o1000
@@ -52,15 +53,32 @@ class InstanceChecks:
 
     def check_machine(self, instances: Sequence[str]) -> None:
         """What concerns every instance alike."""
+        self._configuration_file()
         limit = self._host.number(SOMAXCONN)
         if instances and limit is not None and limit < NEEDED_SOMAXCONN:
             self._findings.add(
                 "W401",
                 (),
                 f"the kernel lets only {limit} connections wait (net.core.somaxconn)",
-                at="table",
-                label=f"{NEEDED_SOMAXCONN} are wanted",
+                at="nowhere",
                 help=f"`sysctl -w net.core.somaxconn={NEEDED_SOMAXCONN}`, and put it into /etc/sysctl.d/",
+            )
+
+    def _configuration_file(self) -> None:
+        """Who may change the file decides what root runs."""
+        main = self._document.files[0]
+        file = join(self._document.folder_of(()), basename(main))
+        try:
+            facts = self._access.facts(file)
+        except PermissionError:
+            return
+        if self._host.myself.uid == 0 and facts is not None and facts.is_file and facts.mode & _ANYBODY_WRITES:
+            self._findings.add(
+                "W403",
+                (),
+                f"everybody may change {printable(main)}, and root acts on it",
+                at="nowhere",
+                help=f"`chmod o-w {printable(main)}`",
             )
 
     def _registry(self, name: str, instance: Instance) -> None:
@@ -72,10 +90,10 @@ class InstanceChecks:
             self._findings.add(
                 "E413",
                 path,
-                f"the registry {printable(registry)} is not safe: {problem}",
+                f"the registry {printable(registry)} cannot be used: {problem}",
                 at="value" if instance.registry_dir else "table",
                 label="instance directories would lie here" if instance.registry_dir else "uses the default registry",
-                help="use a folder that only this user may write to",
+                help=f"use a folder that belongs to {me.name} and that nobody else may write to",
             )
 
     def _registry_problem(self, registry: str) -> str:
@@ -127,7 +145,8 @@ class InstanceChecks:
         for path, files in listeners(self._document, name, instance):
             for key, file in zip(("tls_certificate", "tls_certificate_key"), files, strict=True):
                 if file is not None and (problem := self._unreadable(file)):
-                    self._findings.add("E410", (*path, key), f"{printable(file)} {problem}", label="cannot be used")
+                    label = self._access.near(file) if problem == MISSING else "cannot be used"
+                    self._findings.add("E410", (*path, key), f"{printable(file)} {problem}", label=label)
 
     def _unreadable(self, file: str) -> str:
         me = self._host.myself
@@ -138,7 +157,7 @@ class InstanceChecks:
             if closed := self._access.closed(me, file, "read"):
                 return f"is out of reach: {printable(closed.path)} is closed for {me.name}"
         if facts is None:
-            return "does not exist"
+            return MISSING
         if not facts.is_file:
             return "is not a file"
         return f"cannot be read by {me.name}" if self._access.closed(me, file, "read") else ""

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from passenger.config.addresses import address_guess
 from passenger.config.diagnostics import Path
 from passenger.config.document import Document
 from passenger.config.findings import Findings, table_name
 from passenger.config.keys import KeySpec, spec_at, table_at
 from passenger.config.model import ENV_NAME_HELP, NAME_HELP
-from passenger.config.schema import LARGEST_INTEGER, judge
+from passenger.config.schema import judge
 from passenger.config.suggest import closest
 from passenger.config.units import duration_guess, size_guess
 from passenger.config.unknown import report_unknown
@@ -182,7 +183,7 @@ def _malformed(findings: Findings, path: Path, fault: Fault) -> None:
     if spec and spec.kind in {"duration", "size"}:
         _bad_quantity(findings, path, spec, text)
     elif spec and spec.kind == "listeners":
-        _bad_form(findings, path, _address_help(path))
+        _bad_form(findings, path, _address_help(path), text)
     elif spec and spec.key.pattern:
         _bad_form(findings, path, spec.key.pattern_help, text)
     else:
@@ -194,13 +195,14 @@ def _malformed(findings: Findings, path: Path, fault: Fault) -> None:
         )
 
 
-def _bad_form(findings: Findings, path: Path, form: str, text: str = "") -> None:
-    value = findings.quote(path, text) if text else "this"
+def _bad_form(findings: Findings, path: Path, form: str, text: str) -> None:
+    guess = address_guess(text) if form.startswith("ADDRESS") else ""
     findings.add(
         "E206",
         path,
-        f"{_called(path)} cannot be {value}" if text else f"{_called(path)} is malformed",
+        f"{_called(path)} cannot be {findings.quote(path, text)}",
         label=f"expected {form}",
+        help=f'write `"{guess}"`' if guess else "",
     )
 
 
@@ -232,12 +234,11 @@ def _bad_name(findings: Findings, path: Path, name: str) -> None:
 def _out_of_range(findings: Findings, path: Path, fault: Fault) -> None:
     low, limit = fault.rule == "minimum", fault.limit
     value = findings.quote(path, fault.value).strip("`")
-    bound = "the largest number there is" if limit == LARGEST_INTEGER else f"the {'least' if low else 'most'}"
     findings.add(
         "E207",
         path,
         f"{_called(path)} is too {'small' if low else 'large'}: {value}",
-        label=f"{limit} is {bound}",
+        label=f"{limit} is the {'least' if low else 'most'}",
     )
 
 
@@ -254,7 +255,8 @@ def _empty(findings: Findings, path: Path, fault: Fault) -> None:
 def _called(path: Path) -> str:
     """A value in a message: `user`, `server_names[1]`, `[apps.blog]`."""
     name, index = (path[-2], f"[{path[-1]}]") if isinstance(path[-1], int) else (path[-1], "")
-    table = table_at(path) if not index else None
+    spec = spec_at(path)
+    table = table_at(path) if not index and (spec is None or spec.kind == "table") else None
     if table is not None or (path[:1] in {("apps",), ("instances",)} and len(path) == 1):
         return f"`[{printable('.'.join(str(part) for part in path))}]`"
     return f"`{printable(str(name))}{index}`"

@@ -7,7 +7,7 @@ Rules.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,6 +58,9 @@ OTHER_NAMES: Final = {
 """Names that other servers, and Passenger's own Nginx and Apache modules, use for what a key here does."""
 
 
+SHORTEST_STEM: Final = 4
+
+
 def distance(left: str, right: str) -> int:
     """Edits (insert, delete, replace, swap of neighbours) that turn one text into the other."""
     before: list[int] = []
@@ -73,7 +76,7 @@ def distance(left: str, right: str) -> int:
     return previous[-1]
 
 
-def closest(word: str, choices: Iterable[str]) -> str:
+def closest(word: str, choices: Collection[str]) -> str:
     """The likely choice, or "" when none is near enough."""
     plain = _plain(word)
     best, edits = "", max(1, len(word) // 3) + 1
@@ -81,7 +84,13 @@ def closest(word: str, choices: Iterable[str]) -> str:
         found = 0 if _plain(choice) == plain else distance(word.lower(), choice.lower())
         if found < edits:
             best, edits = choice, found
-    return best
+    return best or next((choice for choice in choices if _extends(plain, _plain(choice))), "")
+
+
+def _extends(one: str, other: str) -> bool:
+    """Whether one is the other with more letters behind it, as `warning` is to `warn`."""
+    short, long = sorted((one, other), key=len)
+    return len(short) >= SHORTEST_STEM and long.startswith(short)
 
 
 def _plain(word: str) -> str:

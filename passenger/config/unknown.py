@@ -49,7 +49,7 @@ def _label(meant: Suggestion | None, path: Path) -> str:
         return "no such key"
     if not meant.table:
         return f"did you mean `{meant.name}`?"
-    return f"`{meant.name}` belongs into `[{_written(meant.table, path)}]`"
+    return f"`{meant.name}` belongs in `[{_written(meant.table, path)}]`"
 
 
 def _written(table: str, path: Path) -> str:
