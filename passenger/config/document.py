@@ -3,7 +3,8 @@
 Rules.
 1. The order is files (main, then `conf.d`), variables, flags, and last the references to the environment and to files.
 2. A path that a flag or variable set has no span: `origin` names the flag or variable.
-3. A later stage says nothing about a path in `unresolved`: its value is not known.
+3. A later stage says nothing about a path in `unresolved`: its value could not be had, and that is reported already.
+   Secret files that were not to be opened (`read_secrets=False`) hold "" and are not in it.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Document:
         self.data = data
         self.files = tuple(source.name for source in sources)
         self.unresolved = notes.unresolved
-        """Paths whose reference could not be followed, or was not to be (`read_secrets=False`); they hold ""."""
+        """Paths whose reference could not be followed; they hold ""."""
         self._sources = tuple(sources)
         self._overrides = overrides
         self._notes = notes

@@ -137,10 +137,7 @@ class _Walk:
         if "file" in reference:
             self.details[path] = f"file {reference['file']}"
             self.secrets.add(path)
-            if self._read_secrets:
-                return self._secret(reference["file"], path)
-            self.unresolved.add(path)
-            return ""
+            return self._secret(reference["file"], path) if self._read_secrets else ""
         name = reference["env"]
         self.details[path] = f"environment variable {name}"
         found = self._environ.get(name, reference.get("default"))
