@@ -7,6 +7,7 @@ Rules.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -55,6 +56,31 @@ def find_file(named: str | None, *, cwd: str, system_file: str = SYSTEM_FILE) ->
     )
 
 
+def judge(
+    file: str,
+    *,
+    cwd: str,
+    flags: Sequence[str],
+    environ: Mapping[str, str],
+    host: Host | None,
+    text: str | None = None,
+    own_ports: frozenset[tuple[str, int]] = frozenset(),
+) -> Loaded:
+    """Every stage of validation.
+
+    Without the garbage collector, which would walk a thousand applications again and again to find nothing: it costs a
+    quarter of the whole.
+    """
+    gc.disable()
+    try:
+        from passenger.config.load import load
+
+        return load(file, text=text, environ=environ, flags=flags, cwd=cwd, host=host, own_ports=own_ports)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def read_valid(
     file: str,
     *,
@@ -66,15 +92,20 @@ def read_valid(
     own_ports: frozenset[tuple[str, int]] = frozenset(),
 ) -> Valid:
     """A configuration that passed every stage. Raises InvalidConfigurationError with the report of all mistakes."""
-    from passenger.config.load import load
-
-    loaded = load(file, text=text, environ=environ, flags=flags, cwd=cwd, host=host, own_ports=own_ports)
+    loaded = judge(file, text=text, environ=environ, flags=flags, cwd=cwd, host=host, own_ports=own_ports)
     report = report_on(loaded, stream_is_colour=wants_colour(sys.stderr, os.environ)) if loaded.diagnostics else ""
     if loaded.config is None or loaded.document is None:
         raise InvalidConfigurationError(report)
     if report:
         print(report.rstrip("\n"), file=sys.stderr)
     return Valid(loaded.config, loaded.document)
+
+
+def validation_host() -> Host:
+    """This machine, for the E4xx checks."""
+    from passenger.config.host import SystemHost
+
+    return SystemHost()
 
 
 def report_on(loaded: Loaded, *, stream_is_colour: bool) -> str:

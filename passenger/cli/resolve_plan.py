@@ -11,10 +11,11 @@ import sys
 
 import click
 
+from passenger.cli.configuration import validation_host
 from passenger.cli.planning import make_plan
 from passenger.cli.resolution import find_source, resolve
 from passenger.cli.start_request import StartRequest
-from passenger.cli.system import planning_host, reload_argv, validation_host
+from passenger.cli.system import planning_host, reload_argv
 from passenger.config.model import of_instance
 from passenger.errors import EXIT_OK, HostError, InstanceSelectionError, InvalidConfigurationError
 from passenger.instance.plan import Plan, dump, load

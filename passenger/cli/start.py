@@ -11,13 +11,14 @@ import click
 
 from passenger.cli import outputs
 from passenger.cli.becoming import become_watchdog
+from passenger.cli.configuration import validation_host
 from passenger.cli.daemon import run_in_background
 from passenger.cli.options import config_option, examples, set_option
 from passenger.cli.planning import make_plan
 from passenger.cli.resolution import Resolution, Source, find_source, resolve
 from passenger.cli.standalone import instance_name
 from passenger.cli.start_request import StartRequest
-from passenger.cli.system import planning_host, reload_argv, validation_host
+from passenger.cli.system import planning_host, reload_argv
 from passenger.config.model import of_instance
 from passenger.errors import EXIT_OK, HostError
 from passenger.instance.plan import Plan

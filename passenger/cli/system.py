@@ -1,4 +1,4 @@
-"""The real collaborators of planning and validation: this machine, and the neighbours' functions.
+"""The real collaborators of planning: this machine, and the neighbours' functions.
 
 The one place of the command line that knows them all; everything else is handed what it needs.
 """
@@ -18,18 +18,10 @@ from passenger.cli.programs import python_module
 from passenger.cli.start_request import StartRequest
 
 if TYPE_CHECKING:
-    from passenger.config.host import Host
     from passenger.config.model import InstanceConfig
     from passenger.posix.users import Identity
     from passenger.spawn.spec import SpawnContext
     from passenger.webserver.binary import NginxBinary
-
-
-def validation_host() -> Host:
-    """This machine, for the E4xx checks."""
-    from passenger.config.host import SystemHost
-
-    return SystemHost()
 
 
 def planning_host() -> PlanningHost:

@@ -11,9 +11,8 @@ import click
 
 from passenger import __version__
 from passenger.cli.colour import wants_colour
-from passenger.cli.configuration import find_file, report_on
+from passenger.cli.configuration import find_file, judge, report_on, validation_host
 from passenger.cli.options import examples, format_option, set_option
-from passenger.cli.system import validation_host
 from passenger.errors import EXIT_INVALID_CONFIGURATION, EXIT_OK
 
 if TYPE_CHECKING:
@@ -41,14 +40,11 @@ def validate(*, file: str | None, form: str, no_environment: bool, deny_warnings
     FILE is ./passenger.toml, else /etc/passenger/passenger.toml, when left out; `-` reads standard input.
     Exit status 0: valid. 78: not.
     """
-    from passenger.config.load import load
-
     cwd = str(Path.cwd())
     text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if file == STDIN else None
     name = STDIN if text is not None else find_file(file, cwd=cwd)
-    loaded = load(
-        name, text=text, environ=os.environ, flags=sets, cwd=cwd, host=None if no_environment else validation_host()
-    )
+    host = None if no_environment else validation_host()
+    loaded = judge(name, text=text, environ=os.environ, flags=sets, cwd=cwd, host=host)
     failed = loaded.config is None or (deny_warnings and bool(loaded.diagnostics))
     if form == "text":
         colour = wants_colour(sys.stderr, os.environ)

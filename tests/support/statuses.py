@@ -24,7 +24,7 @@ def process(pid: int = 4711, **changes: Any) -> ProcessStatus:
         "private": 20 * 1024 * 1024,
         "cpu_seconds": 30.29,
     }
-    return base | changes
+    return base | changes  # type: ignore[return-value]
 
 
 def group(name: str = "blog", **changes: Any) -> GroupStatus:
@@ -53,7 +53,7 @@ def group(name: str = "blog", **changes: Any) -> GroupStatus:
         },
         "processes": [process()],
     }
-    return base | changes
+    return base | changes  # type: ignore[return-value]
 
 
 def core(*groups: GroupStatus, **changes: Any) -> CoreStatus:
@@ -74,7 +74,7 @@ def core(*groups: GroupStatus, **changes: Any) -> CoreStatus:
         },
         "requests": {"active": 1, "handled": 42, "malformed": 0, "aborted": 2},
     }
-    return base | changes
+    return base | changes  # type: ignore[return-value]
 
 
 def watchdog() -> dict[str, object]:

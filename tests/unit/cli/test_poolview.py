@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from passenger.cli.instanceview import status_lines
@@ -53,7 +55,7 @@ def test_layout_is_passengers_own() -> None:
         ),
     ],
 )
-def test_special_states_have_their_line(changes: dict[str, object], line: str) -> None:
+def test_special_states_have_their_line(changes: dict[str, Any], line: str) -> None:
     """What differs from the healthy picture."""
     assert line in list(pool_lines(core(group(**changes)), now=NOW))
 

@@ -1,0 +1,56 @@
+"""What commands cost, as ratios against starting Python and doing nothing, in the same run."""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import clean_environment
+
+ROUNDS = 5
+APPS = 1000
+
+
+def cpu_seconds(command: list[str], cwd: Path) -> float:
+    """User and system time of one child, waited for by its own pid."""
+    with Path(os.devnull).open("wb") as null:
+        child = subprocess.Popen(
+            command, cwd=cwd, env=clean_environment(), stdin=subprocess.DEVNULL, stdout=null, stderr=null
+        )
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0
+    spent: resource.struct_rusage = usage
+    return spent.ru_utime + spent.ru_stime
+
+
+def ratio(command: list[str], cwd: Path) -> float:
+    """Median cost of a command over that of `python -c pass`, measured alternately."""
+    pairs = [
+        (cpu_seconds([sys.executable, "-c", "pass"], cwd), cpu_seconds([sys.executable, *command], cwd))
+        for _ in range(ROUNDS)
+    ]
+    return statistics.median(cost for _, cost in pairs) / statistics.median(base for base, _ in pairs)
+
+
+@pytest.mark.parametrize("page", [["--help"], ["config", "--help"]])
+def test_help_costs_less_than_five_bare_pythons(page: list[str], tmp_path: Path) -> None:
+    """Nothing is imported for a page of text."""
+    assert ratio(["-m", "passenger", *page], tmp_path) < 5
+
+
+def test_validating_a_thousand_apps_costs_less_than_forty_bare_pythons(tmp_path: Path) -> None:
+    """A fleet's file is checked in the blink of a deploy."""
+    app = (
+        '[apps.app{n}]\napp_root = "{root}"\nserver_names = ["app{n}.example.com"]\nentry_point = "app{n}:application"\n'
+        'app_env = "staging"\nstart_timeout = "60s"\nmax_request_queue_size = 50\nenv = {{ NAME = "app{n}" }}\n'
+    )
+    head = "config_version = 1\n[instances.main.core]\nmax_pool_size = 2000\n"
+    (tmp_path / "passenger.toml").write_text(head + "".join(app.format(n=n, root=tmp_path) for n in range(APPS)))
+    assert ratio(["-m", "passenger", "validate"], tmp_path) < 40

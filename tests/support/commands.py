@@ -1,0 +1,45 @@
+"""`passenger` commands as children of a test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PASSENGER_STATUS = "from passenger.cli.main import passenger_status; passenger_status()"
+
+
+def clean_environment(**variables: str) -> dict[str, str]:
+    """The environment of a command: ours without Passenger's variables, and without colour."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PASSENGER")}
+    return clean | {"PYTHONPATH": str(CHECKOUT), "NO_COLOR": "1", "COLUMNS": "100"} | variables
+
+
+def passenger(
+    *arguments: str, cwd: Path, stdin: str | bytes = b"", timeout: float = 60.0, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `python -m passenger ARGUMENTS` to its end."""
+    return _run([sys.executable, "-m", "passenger", *arguments], cwd, stdin, timeout, variables)
+
+
+def passenger_status(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the `passenger-status` program to its end."""
+    return _run([sys.executable, "-c", PASSENGER_STATUS, *arguments], cwd, b"", 60.0, variables)
+
+
+def _run(
+    command: list[str], cwd: Path, stdin: str | bytes, timeout: float, variables: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        input=data,
+        env=clean_environment(**variables),
+        capture_output=True,
+        check=False,
+        timeout=timeout,
+    )
+    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
