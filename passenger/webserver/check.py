@@ -25,6 +25,10 @@ _HINTS: Final = (
     (r"bind\(\) to .* failed \(13", "a port below 1024 needs root or CAP_NET_BIND_SERVICE: use a higher port"),
     (r"bind\(\) to .* failed \(98", "another program listens there: stop it, or change `nginx.listen`"),
     (r"bind\(\) to .* failed \(99", "this host has no such address: correct `nginx.listen`"),
+    (
+        r'"/dev/stdout" failed',
+        "standard output cannot be opened again (a socket?): set `nginx.access_log` to a file or `off`",
+    ),
     (r"Permission denied", "nginx's master runs as the user who started the instance: give it the right"),
     (r"No such file or directory", "create it, or correct the path in the configuration"),
     (r"No space left on device", "make room on the file system"),

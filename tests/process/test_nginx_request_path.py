@@ -155,6 +155,23 @@ def test_oversized_heads_are_refused_by_nginx(server: NginxServer) -> None:
     assert backend.seen == []
 
 
+def test_slow_clients_do_not_stand_in_the_way(server: NginxServer) -> None:
+    """E3: unfinished heads and bodies hold nothing that another request needs; the core never hears of them."""
+    slow = []
+    try:
+        for number in range(300):
+            client = socket.create_connection(("127.0.0.1", port_of(server)), timeout=10)
+            slow.append(client)
+            head = b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n"
+            client.sendall(head if number % 2 else head + b"\r\nhalf a body")
+        with ScgiBackend(server.paths.request) as backend:
+            assert fetch(port_of(server), "/fast").status == 200
+        assert [request["REQUEST_URI"] for request in backend.seen] == ["/fast"]
+    finally:
+        for client in slow:
+            client.close()
+
+
 def test_accel_headers_of_an_application_have_no_power(server: NginxServer) -> None:
     """X-Accel-Redirect does not open a location, and the client does not see it."""
 

@@ -76,6 +76,11 @@ def test_an_old_number_is_a_warning_upstream_and_a_mention_from_a_distribution()
             "9.9.9.9",
             "no such address",
         ),
+        (
+            '2026/11/22 10:14:27 [emerg] 1#1: open() "/dev/stdout" failed (6: No such device or address)\n',
+            "/dev/stdout",
+            "nginx.access_log",
+        ),
         ('nginx: [emerg] mkdir() "/run/x" failed (2: No such file or directory)\n', "mkdir()", "create it"),
         ('nginx: [emerg] unknown directive "http2" in /run/n.conf:9\n', "unknown directive", "nginx.binary"),
     ],
