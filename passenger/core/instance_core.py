@@ -168,7 +168,8 @@ class InstanceCore:
         for group in pool["groups"]:
             for process in group["processes"]:
                 used = usage[process["pid"]]
-                process.update(rss=used.rss, pss=used.pss, private=used.private, cpu_seconds=used.cpu_seconds)
+                process["rss"], process["pss"], process["private"] = used.rss, used.pss, used.private
+                process["cpu_seconds"] = used.cpu_seconds
         status: CoreStatus = {
             "name": self._config.name,
             "version": self._version,

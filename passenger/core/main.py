@@ -31,7 +31,8 @@ from passenger.pool.limits import PoolLimits
 from passenger.pool.pool import Pool
 from passenger.posix.cgroup import visible_cpus, visible_memory
 from passenger.request.handler import RequestHandler
-from passenger.spawn.factory import Factory
+from passenger.spawn.factory import AppSpawnerFactory
+from passenger.spawn.spec import system_context
 
 
 def main() -> None:
@@ -52,11 +53,18 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     paths = InstancePaths(root=launch.instance_dir)
     auto = pool_size(cpus=visible_cpus(), memory=visible_memory())
     core_section = config.instance.core
+    context = system_context(
+        socket_dir=paths.apps,
+        version=launch.version,
+        log_level=launch.log_level,
+        default_user=core_section.default_user,
+        default_group=core_section.default_group,
+    )
     pool = Pool(
         loop=loop,
         clock=clock,
         log=log.child("pool"),
-        factory=Factory(loop=loop, clock=clock, log=log.child("app"), paths=paths, core=core_section),
+        factory=AppSpawnerFactory(context=context, loop=loop, clock=clock, log=log.child("app")),
         limits=PoolLimits(
             max_pool_size=core_section.max_pool_size or auto,
             pool_idle_time=core_section.pool_idle_time,
