@@ -12,20 +12,17 @@ import resource
 import sys
 from typing import TYPE_CHECKING
 
-from passenger import __version__
 from passenger.cli.planning import PlanningHost
 from passenger.cli.programs import python_module
 from passenger.cli.start_request import StartRequest
 
 if TYPE_CHECKING:
-    from passenger.config.model import InstanceConfig
-    from passenger.posix.users import Identity
-    from passenger.spawn.spec import SpawnContext
     from passenger.webserver.binary import NginxBinary
 
 
 def planning_host() -> PlanningHost:
     """This machine, for planning."""
+    from passenger.cli.spawning import app_identity
     from passenger.posix.cgroup import visible_cpus
     from passenger.posix.users import SystemAccounts
     from passenger.webserver import render
@@ -42,7 +39,7 @@ def planning_host() -> PlanningHost:
         find_nginx=_find_nginx,
         render_nginx=render,
         urls=urls,
-        app_identity=_app_identity,
+        app_identity=app_identity,
         core_argv=python_module("passenger.core"),
     )
 
@@ -73,28 +70,3 @@ def _find_nginx(configured: str | None, tls: bool) -> NginxBinary:  # noqa: FBT0
     for warning in found.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return found
-
-
-def _app_identity(name: str, config: InstanceConfig) -> Identity | None:
-    """Who the application would run as if it were started now; None when that cannot be said."""
-    from passenger.errors import PassengerError
-    from passenger.spawn.spec import work_out
-
-    try:
-        return work_out(name, config.apps[name], _spawn_context(config)).identity
-    except PassengerError:
-        return None  # the spawner says what is wrong, on the application's own error page
-
-
-def _spawn_context(config: InstanceConfig) -> SpawnContext:
-    from passenger.config.paths import instance_paths
-    from passenger.spawn.spec import system_context
-
-    core = config.instance.core
-    return system_context(
-        socket_dir=instance_paths(config, environ=os.environ, euid=os.geteuid()).apps,
-        version=__version__,
-        log_level=config.instance.log_level,
-        default_user=core.default_user,
-        default_group=core.default_group,
-    )
