@@ -1,8 +1,7 @@
-"""Starting and reaping our own children.
+"""Our own children: signalling and reaping them.
 
 Rules.
-1. A child gets exactly the descriptors, environment and umask that it is given, an own session (hence process group),
-   /dev/null as stdin, and default signal dispositions.
+1. Children are started by `launch`: own session and process group, only the descriptors that are named.
 2. Exits are learned from SIGCHLD plus waitid(WNOWAIT): the process group is still ours to signal while its leader is
    an unreaped zombie, so no foreign process is ever hit (fault matrix D10).
 3. Adopted orphans (PID 1 duty, subreaper) are reaped silently; their status is never taken for a component's.
@@ -13,49 +12,44 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Final
-
-from passenger.errors import HostError
 
 DEFAULTED: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGALRM)
 
 
 class Child:
-    """A process that we started."""
+    """A process that we started; it leads its own process group."""
 
-    __slots__ = ("last_words", "name", "on_exit", "pid", "popen", "started_at")
+    __slots__ = ("is_reaped", "last_words", "name", "on_exit", "pid", "started_at")
 
     def __init__(
         self,
         name: str,
-        popen: subprocess.Popen[bytes],
+        pid: int,
         *,
         started_at: float,
         on_exit: Callable[[Child, int], None],
         last_words: int = signal.SIGKILL,
     ) -> None:
-        """`last_words` is the signal for what is left of its process group when it is dead."""
+        """`on_exit` gets the status as `os.waitstatus_to_exitcode` gives it. `last_words` is the signal for what is
+        left of the process group when the child is dead."""
         self.name = name
-        self.popen = popen
-        self.pid = popen.pid
+        self.pid = pid
         self.started_at = started_at
         self.on_exit = on_exit
         self.last_words = last_words
+        self.is_reaped = False
 
     def signal(self, number: int) -> None:
         """To the process itself; nothing when it was reaped."""
-        if self.popen.returncode is None:
+        if not self.is_reaped:
             os.kill(self.pid, number)
 
     def signal_group(self, number: int) -> None:
         """To its process group, as long as the leader is not reaped."""
-        if self.popen.returncode is None:
-            try:
-                os.killpg(self.pid, number)
-            except PermissionError:  # somebody in the group runs as another user and we are not root: at least these
-                os.kill(self.pid, number)
+        if not self.is_reaped:
+            os.killpg(self.pid, number)
 
 
 class Reaper:
@@ -79,40 +73,9 @@ class Reaper:
                 _reap_orphan(pid)
                 continue
             child.signal_group(child.last_words)  # what a dead leader left in its own group
-            child.on_exit(child, child.popen.wait())
-
-
-def start(
-    argv: Sequence[str],
-    *,
-    env: Mapping[str, str],
-    fds: Sequence[int] = (),
-    umask: int = -1,
-    user: int | None = None,
-    group: int | None = None,
-    before_exec: Callable[[], None] | None = None,
-    stdin: int = subprocess.DEVNULL,
-    stdout: int | None = None,
-    stderr: int | None = None,
-) -> subprocess.Popen[bytes]:
-    """Start a program. Raises HostError that says why it could not be executed."""
-    try:
-        return subprocess.Popen(
-            list(argv),
-            env=dict(env),
-            pass_fds=tuple(fds),
-            start_new_session=True,
-            umask=umask,
-            user=user,
-            group=group,
-            extra_groups=[] if user is not None else None,
-            preexec_fn=before_exec,  # noqa: PLW1509 - this program has one thread
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise HostError(f"cannot start {argv[0]}: {error}") from error
+            _, status = os.waitpid(pid, 0)
+            child.is_reaped = True
+            child.on_exit(child, os.waitstatus_to_exitcode(status))
 
 
 def runs_as(pid: int, *, user: int, group: int, proc: str = "/proc") -> bool:
@@ -133,7 +96,7 @@ def default_signals() -> None:
 
 
 def describe(status: int) -> str:
-    """A Popen status in words."""
+    """An exit status, or minus a signal number, in words."""
     if status >= 0:
         return f"exited with status {status}"
     try:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from passenger.watchdog.child import Child, Reaper, describe, start
+from passenger.errors import HostError
+from passenger.watchdog.child import Child, Reaper, describe
+from passenger.watchdog.launch import launch
 from passenger.watchdog.loop import READ, WRITE, Loop
 
 MAX_OUTPUT: Final = 64 * 1024 * 1024
@@ -55,29 +56,26 @@ class Command:
         self._done = False
         self._output = bytearray()
         self._errors = bytearray()
-        self._open: list[IO[bytes]] = []
-        popen = start(argv, env=env, umask=umask, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self._child = Child(argv[0], popen, started_at=loop.clock.monotonic(), on_exit=self._exit)
+        self._open: list[int] = []
+        pid, ours = _launch(argv, env=env, umask=umask)
+        self._child = Child(argv[0], pid, started_at=loop.clock.monotonic(), on_exit=self._exit)
         reaper.add(self._child)
-        assert popen.stdin is not None
-        assert popen.stdout is not None
-        assert popen.stderr is not None
-        self._watch(popen.stdin, WRITE, self._write)
-        self._watch(popen.stdout, READ, lambda stream: self._read(stream, self._output))
-        self._watch(popen.stderr, READ, lambda stream: self._read(stream, self._errors))
+        self._watch(ours[0], WRITE, self._write)
+        self._watch(ours[1], READ, lambda stream: self._read(stream, self._output))
+        self._watch(ours[2], READ, lambda stream: self._read(stream, self._errors))
         self._deadline = loop.after(timeout, lambda: self._give_up(f"did not finish within {timeout:g} s"))
 
     def kill(self) -> None:
         self._give_up("was stopped")
 
-    def _watch(self, stream: IO[bytes], events: int, call: Callable[[IO[bytes]], None]) -> None:
-        os.set_blocking(stream.fileno(), False)
+    def _watch(self, stream: int, events: int, call: Callable[[int], None]) -> None:
+        os.set_blocking(stream, False)
         self._open.append(stream)
-        self._loop.watch(stream.fileno(), events, lambda _: call(stream))
+        self._loop.watch(stream, events, lambda _: call(stream))
 
-    def _write(self, stream: IO[bytes]) -> None:
+    def _write(self, stream: int) -> None:
         try:
-            self._to_write = self._to_write[os.write(stream.fileno(), self._to_write[:65536]) :]
+            self._to_write = self._to_write[os.write(stream, self._to_write[:65536]) :]
         except BlockingIOError:
             return
         except BrokenPipeError:
@@ -85,8 +83,8 @@ class Command:
         if not self._to_write:
             self._close(stream)
 
-    def _read(self, stream: IO[bytes], into: bytearray) -> None:
-        data = os.read(stream.fileno(), 65536)
+    def _read(self, stream: int, into: bytearray) -> None:
+        data = os.read(stream, 65536)
         into += data
         if not data:
             self._close(stream)
@@ -94,11 +92,11 @@ class Command:
             self._give_up("wrote too much")
             self._close(stream)
 
-    def _close(self, stream: IO[bytes]) -> None:
+    def _close(self, stream: int) -> None:
         if stream in self._open:
             self._open.remove(stream)
-            self._loop.unwatch(stream.fileno())
-            stream.close()
+            self._loop.unwatch(stream)
+            os.close(stream)
         self._finish_if_over()
 
     def _give_up(self, problem: str) -> None:
@@ -124,3 +122,18 @@ class Command:
         summary = self._problem or ("" if self._status == 0 else describe(self._status or 0))
         errors = self._errors.decode("utf-8", "replace").strip()
         self._on_done(Result(None if self._problem else self._status, bytes(self._output), errors, summary))
+
+
+def _launch(argv: Sequence[str], *, env: Mapping[str, str], umask: int) -> tuple[int, tuple[int, int, int]]:
+    """Start with pipes for all standard streams; returns the pid and our ends."""
+    (stdin, to_child), (from_child, stdout), (errors, stderr) = (os.pipe2(os.O_CLOEXEC) for _ in range(3))
+    try:
+        pid = launch(argv, env=env, umask=umask, streams=(stdin, stdout, stderr))
+    except HostError:
+        for fd in (to_child, from_child, errors):
+            os.close(fd)
+        raise
+    finally:
+        for fd in (stdin, stdout, stderr):
+            os.close(fd)
+    return pid, (to_child, from_child, errors)

@@ -16,8 +16,9 @@ from typing import Any, Final
 from passenger.errors import HostError
 from passenger.instance.plan import LAUNCH_FD_VARIABLE, CoreLaunch, Plan, to_memory
 from passenger.watchdog.channel import Channel
-from passenger.watchdog.child import Child, Reaper, describe, runs_as, start
+from passenger.watchdog.child import Child, Reaper, describe, runs_as
 from passenger.watchdog.environment import Surroundings
+from passenger.watchdog.launch import Identity, launch
 from passenger.watchdog.loop import Loop
 
 EXIT_GRACE: Final = 0.5
@@ -53,15 +54,14 @@ class CoreProcess:
         ours, theirs = socket.socketpair()
         launch_fd = to_memory(self._launch(plan, theirs.fileno()))
         listening = [listener.fileno() for listener in self._sockets.values()]
-        other_user = plan.core_uid or None  # 0 = it keeps root
+        identity = Identity(plan.core_uid, plan.core_gid or 0) if plan.core_uid else None  # 0 = it keeps root
         try:
-            popen = start(
+            pid = launch(
                 plan.core_argv,
                 env=self._surroundings.child_environ | {LAUNCH_FD_VARIABLE: str(launch_fd)},
                 fds=[*listening, theirs.fileno(), launch_fd],
                 umask=self._surroundings.umask,
-                user=other_user,
-                group=plan.core_gid if other_user is not None else None,
+                identity=identity,
             )
         except HostError:
             ours.close()
@@ -69,15 +69,15 @@ class CoreProcess:
         finally:
             os.close(launch_fd)
             theirs.close()
-        child = Child("core", popen, started_at=self._loop.clock.monotonic(), on_exit=self._exit)
+        child = Child("core", pid, started_at=self._loop.clock.monotonic(), on_exit=self._exit)
         self.child = child
         self._reaper.add(child)
         self._surroundings.restore_oom_score(child.pid)
         self._channel = Channel(
             self._loop, ours, on_message=self._on_message, on_end=lambda why: self._channel_ended(child, why)
         )
-        if other_user is not None and not runs_as(child.pid, user=other_user, group=plan.core_gid or 0):
-            self._on_unwell(f"does not run as user {other_user} and group {plan.core_gid}")
+        if identity is not None and not runs_as(child.pid, user=identity.uid, group=identity.gid):
+            self._on_unwell(f"does not run as user {identity.uid} and group {identity.gid}")
 
     def send(self, message: Mapping[str, Any]) -> None:
         if self._channel is not None:

@@ -17,10 +17,11 @@ from typing import Final
 
 from passenger.instance.plan import Listen, Plan
 from passenger.posix.prctl import dies_with_parent
-from passenger.watchdog.child import Child, Reaper, describe, start
+from passenger.watchdog.child import Child, Reaper, describe
 from passenger.watchdog.command import Command, Result
 from passenger.watchdog.environment import Surroundings
 from passenger.watchdog.generations import Generations
+from passenger.watchdog.launch import launch
 from passenger.watchdog.listeners import Listeners
 from passenger.watchdog.loop import Loop
 from passenger.watchdog.probe import Probe
@@ -136,7 +137,7 @@ class Nginx:
 
     def _launch(self, plan: Plan) -> Child:
         fds = self._listeners.fds()
-        popen = start(
+        pid = launch(
             [*self._argv(plan, "current"), "-g", "daemon off;"],
             env=self._surroundings.child_environ | ({"NGINX": "".join(f"{fd};" for fd in fds)} if fds else {}),
             fds=fds,
@@ -145,7 +146,7 @@ class Nginx:
         )
         child = Child(
             "nginx",
-            popen,
+            pid,
             started_at=self._loop.clock.monotonic(),
             on_exit=self._exit,
             last_words=signal.SIGQUIT,

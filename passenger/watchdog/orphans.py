@@ -8,7 +8,6 @@ Rules.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -19,8 +18,8 @@ from passenger.watchdog.loop import Loop, Timer
 from passenger.watchdog.processes import (
     ProcessFacts,
     all_processes,
-    children_of,
     is_same,
+    own_children,
     send_signal,
     with_descendants,
 )
@@ -37,14 +36,15 @@ class Orphans:
         self._loop = loop
         self._reaper = reaper
         self._log = log
-        self._strangers = {(facts.pid, facts.started) for facts in children_of(os.getpid(), all_processes())}
+        self._strangers = {(facts.pid, facts.started) for facts in own_children()}
         self._on_empty: Callable[[], None] | None = None
         self._timer: Timer | None = None
 
     def present(self) -> list[ProcessFacts]:
         """Adopted children that are alive or not yet reaped."""
-        mine = children_of(os.getpid(), all_processes(), but=self._reaper.pids())
-        return [facts for facts in mine if (facts.pid, facts.started) not in self._strangers]
+        started = self._reaper.pids()
+        others = (facts for facts in own_children() if facts.pid not in started)
+        return [facts for facts in others if (facts.pid, facts.started) not in self._strangers]
 
     def core_died(self, *, nginx_sessions: set[int]) -> None:
         """What was adopted so far, except nginx workers, ends within GRACE seconds or is killed."""
