@@ -15,7 +15,9 @@ from passenger.errors import HostError
 from passenger.webserver import EXTERNAL_FILE, render
 from passenger.webserver.binary import NginxBinary, ask, find, of_wheel
 from passenger.webserver.check import NginxRefusalError
-from tests.support.nginx_server import NginxServer, binary_paths, instance_folder
+from tests.support.http import fetch
+from tests.support.nginx_server import NginxServer, address, binary_paths, bound, instance_folder, worker_owner
+from tests.support.scgi_backend import ScgiBackend
 
 
 @pytest.fixture(params=binary_paths(), ids=["wheel", "host"][: len(binary_paths())])
@@ -120,18 +122,22 @@ def test_gixy_sees_a_real_mistake(tmp_path: Path) -> None:
     assert len(findings(conf)) >= 2
 
 
-def external_files(root: Path) -> Path:
+def external_files(root: Path, listen: str = "127.0.0.1:18080") -> Path:
     """A foreign nginx.conf that includes rendered files of mode `external`."""
     config = everything(root)
-    nginx = replace(config.instance.nginx, mode="external")
+    nginx = replace(config.instance.nginx, mode="external", listen=(Listener(address=listen),))
     config = replace(config, instance=replace(config.instance, nginx=nginx))
     server_paths = NginxServer(binary=NginxBinary(path="", build=ask(binary_paths()[0])), root=root, listeners=[]).paths
     files = render(config, paths=server_paths, connect_secret="s3cret", workers=1, user=None, group=None)
     for name, text in files.items():
         (root / "nginx/current" / name).write_text(text)
     conf = root / "nginx.conf"
+    user, group = worker_owner()
+    owner = f"user {user} {group};\n" if user else ""
     conf.write_text(
-        f"pid {root}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n    server_tokens off;\n    access_log off;\n"
+        f"{owner}pid {root}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n    server_tokens off;\n    access_log off;\n"
+        f"    client_body_temp_path {root}/body;\n    scgi_temp_path {root}/scgi;\n    proxy_temp_path {root}/proxy;\n"
+        f"    fastcgi_temp_path {root}/fastcgi;\n    uwsgi_temp_path {root}/uwsgi;\n"
         f"    include {root}/nginx/current/{EXTERNAL_FILE};\n}}\n"
     )
     return conf
@@ -144,6 +150,27 @@ def test_external_files_pass_in_an_nginx_of_somebody_else(binary: NginxBinary) -
         answer = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
         assert (answer.returncode, answer.stderr) == (0, "")
         assert findings(conf) == []
+
+
+def test_a_loose_http_block_of_somebody_else_does_not_loosen_ours(binary: NginxBinary) -> None:
+    """F1: our servers keep dropping names with `_` and names that are no tokens."""
+    with instance_folder() as root, bound() as listener:
+        conf = external_files(root, address(listener))
+        loose = "underscores_in_headers on;\n    ignore_invalid_headers off;\n    server_tokens"
+        conf.write_text(conf.read_text().replace("server_tokens", loose))
+        argv = [*binary.argv, "-p", str(root), "-c", str(conf), "-g", "daemon off;"]
+        nginx = subprocess.Popen(
+            argv, stderr=subprocess.DEVNULL, pass_fds=[listener.fileno()], env={"NGINX": f"{listener.fileno()};"}
+        )
+        try:
+            with ScgiBackend(f"{root}/request") as backend:
+                headers = {"X_User": "root", "X(odd)": "1", "X-User": "me"}
+                assert fetch(listener.getsockname()[1], headers=headers).status == 200
+        finally:
+            nginx.terminate()
+            nginx.wait(10)
+    assert {name for name in backend.seen[0].names if name.startswith("HTTP_X")} == {"HTTP_X_USER"}
+    assert backend.seen[0]["HTTP_X_USER"] == "me"
 
 
 def test_what_nginx_refuses_is_explained(binary: NginxBinary) -> None:
