@@ -37,7 +37,9 @@ class Access:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._facts: dict[str, Facts | PermissionError | None] = {}
-        self._closed: dict[tuple[int, int, frozenset[int], str], str] = {}
+        self._verdicts: dict[tuple[Person, str, Right], Closed | None] = {}
+        self._closed: dict[tuple[Person, str], bool] = {}
+        self._people: dict[str, Person | None] = {}
 
     def facts(self, path: str) -> Facts | None:
         """Like `Host.facts`. Raises PermissionError."""
@@ -53,6 +55,25 @@ class Access:
 
     def closed(self, person: Person, path: str, right: Right) -> Closed | None:
         """What keeps a user from a file or folder that exists; None when nothing does."""
+        question = (person, path, right)
+        if question not in self._verdicts:
+            self._verdicts[question] = self._verdict(person, path, right)
+        return self._verdicts[question]
+
+    def person(self, name: str) -> Person | None:
+        """A user by name or number."""
+        if name not in self._people:
+            self._people[name] = self._host.person(name)
+        return self._people[name]
+
+    def person_by_id(self, uid: int) -> Person | None:
+        """A user that has an account."""
+        key = f"#{uid}"
+        if key not in self._people:
+            self._people[key] = self._host.person_by_id(uid)
+        return self._people[key]
+
+    def _verdict(self, person: Person, path: str, right: Right) -> Closed | None:
         real = self._host.real(path)
         for folder in (*_parents(path), *(_parents(real) if real != path else ())):
             if self._cannot_pass(person, folder):
@@ -80,10 +101,10 @@ class Access:
         return f"there is no `{printable(basename(path))}` in {printable(parent)}"
 
     def _cannot_pass(self, person: Person, folder: str) -> bool:
-        question = (person.uid, person.gid, person.groups, folder)
+        question = (person, folder)
         if question not in self._closed:
-            self._closed[question] = "" if self._may(person, folder, _BITS["execute"]) else folder
-        return bool(self._closed[question])
+            self._closed[question] = not self._may(person, folder, _BITS["execute"])
+        return self._closed[question]
 
     def _may(self, person: Person, path: str, bits: int) -> bool:
         try:

@@ -31,8 +31,9 @@ class AppChecks:
         self._document = document
         self._findings = findings
         self._host = host
+        self._me = host.myself
         self._access = access
-        self._run_as = RunAs(document, findings, host)
+        self._run_as = RunAs(document, findings, host=host, access=access)
         self._own_files_said: set[str] = set()
 
     def check(self, name: str, app: App, core: Core) -> None:
@@ -56,7 +57,7 @@ class AppChecks:
         if facts is not None and not facts.is_folder:
             self._findings.add("E402", path, f"{key} {printable(folder)} is not a folder", label="not a folder")
         elif closed is not None:
-            self._closed(path, closed, person or self._host.myself, folder)
+            self._closed(path, closed, person or self._me, folder)
         elif facts is None:
             self._findings.add(
                 "E401",
@@ -71,7 +72,7 @@ class AppChecks:
         try:
             facts = self._access.facts(path)
         except PermissionError:
-            return None, self._access.closed(self._host.myself, path, right)
+            return None, self._access.closed(self._me, path, right)
         closed = self._access.closed(person, path, right) if facts and person else None
         return facts, closed
 
@@ -92,7 +93,7 @@ class AppChecks:
         given = app_key(self._document, name, "startup_file")
         path = given or self._key(name, "app_root")
         if closed is not None:
-            self._closed(path, closed, person or self._host.myself, startup_file)
+            self._closed(path, closed, person or self._me, startup_file)
         elif facts is None and given:
             self._findings.add(
                 "E404",
@@ -164,7 +165,7 @@ class AppChecks:
             what = "is not executable" if facts.is_file else "is not a file"
             self._findings.add("E405", path, f"the interpreter {printable(program)} {what}", label="cannot be run")
         elif closed is not None:
-            self._closed(path, closed, person or self._host.myself, program)
+            self._closed(path, closed, person or self._me, program)
 
     def _own_files(self, name: str, file: str, person: Person | None, right: Right) -> None:
         """Passenger's own files must be reachable too; said once for each user and folder."""

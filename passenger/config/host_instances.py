@@ -37,6 +37,7 @@ class InstanceChecks:
         self._document = document
         self._findings = findings
         self._host = host
+        self._me = host.myself
         self._access = access
         self._environ = environ
 
@@ -48,7 +49,7 @@ class InstanceChecks:
             self._tls(name, instance)
             self._binary(name, instance)
             self._access_log(name, instance)
-        if self._host.myself.uid == 0:
+        if self._me.uid == 0:
             self._accounts(name, instance)
 
     def check_machine(self, instances: Sequence[str]) -> None:
@@ -72,7 +73,7 @@ class InstanceChecks:
             facts = self._access.facts(file)
         except PermissionError:
             return
-        if self._host.myself.uid == 0 and facts is not None and facts.is_file and facts.mode & _ANYBODY_WRITES:
+        if self._me.uid == 0 and facts is not None and facts.is_file and facts.mode & _ANYBODY_WRITES:
             self._findings.add(
                 "W403",
                 (),
@@ -83,7 +84,7 @@ class InstanceChecks:
 
     def _registry(self, name: str, instance: Instance) -> None:
         path: Path = ("instances", name, "registry_dir")
-        me = self._host.myself
+        me = self._me
         registry = registry_dir(instance.registry_dir, environ=self._environ, euid=me.uid)
         problem = self._registry_problem(registry)
         if problem:
@@ -97,7 +98,7 @@ class InstanceChecks:
             )
 
     def _registry_problem(self, registry: str) -> str:
-        me = self._host.myself
+        me = self._me
         try:
             facts = self._access.facts(registry)
             if facts is not None and not facts.is_folder:
@@ -117,8 +118,8 @@ class InstanceChecks:
             if facts is not None and facts.mode & _ANYBODY_WRITES and not facts.mode & _STICKY:
                 return f"others may write to {printable(folder)} and could put another folder in its place"
             if facts is not None and not exists:
-                if self._access.closed(self._host.myself, folder, "write"):
-                    return f"it does not exist, and {self._host.myself.name} may not make it in {printable(folder)}"
+                if self._access.closed(self._me, folder, "write"):
+                    return f"it does not exist, and {self._me.name} may not make it in {printable(folder)}"
                 exists = True
             if folder == "/":
                 return ""
@@ -126,7 +127,7 @@ class InstanceChecks:
 
     def _socket_paths(self, name: str, instance: Instance) -> None:
         config = InstanceConfig(name=name, instance=instance, apps=MappingProxyType({}))
-        paths = instance_paths(config, environ=self._environ, euid=self._host.myself.uid)
+        paths = instance_paths(config, environ=self._environ, euid=self._me.uid)
         longest = paths.longest_socket()
         size = len(os.fsencode(longest))
         if size > UNIX_PATH_MAX:
@@ -149,7 +150,7 @@ class InstanceChecks:
                     self._findings.add("E410", (*path, key), f"{printable(file)} {problem}", label=label)
 
     def _unreadable(self, file: str) -> str:
-        me = self._host.myself
+        me = self._me
         try:
             facts = self._access.facts(file)
         except PermissionError:
@@ -183,7 +184,7 @@ class InstanceChecks:
             return
         path: Path = ("instances", name, "nginx", "access_log")
         folder = dirname(log)
-        me = self._host.myself
+        me = self._me
         try:
             facts, target = self._access.facts(folder), self._access.facts(log)
         except PermissionError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from passenger.config.access import Access
 from passenger.config.cross import app_key
 from passenger.config.diagnostics import Path
 from passenger.config.document import Document
@@ -20,14 +21,16 @@ from passenger.log import printable
 class RunAs:
     """Decides for the applications of one document."""
 
-    def __init__(self, document: Document, findings: Findings, host: Host) -> None:
+    def __init__(self, document: Document, findings: Findings, *, host: Host, access: Access) -> None:
         self._document = document
         self._findings = findings
         self._host = host
+        self._access = access
+        self._me = host.myself
 
     def person(self, name: str, app: App, core: Core, startup_file: str) -> Person | None:
         """Who runs the application; None when that is reported as an error."""
-        if self._host.myself.uid != 0:
+        if self._me.uid != 0:
             return self._ordinary(name)
         user = self._user(name, app, core, startup_file)
         return self._with_group(name, app, core, user) if user else None
@@ -40,24 +43,25 @@ class RunAs:
                     path,
                     f"`{key}` is set, but only root can switch users",
                     at="key",
-                    label=f"applications run as {self._host.myself.name}, like Passenger itself",
+                    label=f"applications run as {self._me.name}, like Passenger itself",
                     help=f"remove `{key}`, or start Passenger as root",
                 )
-        return self._host.myself
+        return self._me
 
     def _user(self, name: str, app: App, core: Core, startup_file: str) -> Person | None:
         if app.user is not None:
             path = app_key(self._document, name, "user") or ("apps", name, "user")
-            return self._known(app.user, path) if self._not_root(self._known(app.user, path), path) else None
+            named = self._known(app.user, path)
+            return named if self._not_root(named, path) else None
         owner = self._host.owner(startup_file)
-        if owner and (found := self._host.person_by_id(owner)):
+        if owner and (found := self._access.person_by_id(owner)):
             return found
         path = ("instances", app.instance or "", "core", "default_user")
         found = self._known(core.default_user, path)
         return found if self._not_root(found, path) else None
 
     def _known(self, user: str, path: Path) -> Person | None:
-        found = self._host.person(user)
+        found = self._access.person(user)
         if found is None:
             self._findings.add(
                 "E406",
@@ -91,7 +95,7 @@ class RunAs:
             gid = self._gid(core.default_group, path)
         else:
             path = (*base, "default_user")
-            default = self._host.person(core.default_user)
+            default = self._access.person(core.default_user)
             gid = default.gid if default else user.gid
         if gid == 0:
             self._findings.add(
