@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,15 +11,16 @@ import pytest
 
 from tests.support import projects
 from tests.support.http import fetch
+from tests.support.installation import Installation
 from tests.support.load import load, wait_until_count
 from tests.support.running import RunningInstance, free_port, running
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[tuple[RunningInstance, int]]:
+def shop(installation: Installation, place: Path) -> Iterator[tuple[RunningInstance, int]]:
     """The Flask application on four processes."""
-    root, port = projects.copy("flask_app", tmp_path), free_port()
-    config = tmp_path / "passenger.toml"
+    root, port = projects.copy("flask_app", place), free_port()
+    config = place / "passenger.toml"
     config.write_text(
         f"""
 config_version = 1
@@ -29,12 +29,12 @@ core.max_pool_size = 4
 nginx.listen = ["127.0.0.1:{port}"]
 [apps.shop]
 app_root = "{root}"
-python = "{sys.executable}"
+python = "{installation.python}"
 min_instances = 4
 env.FLASK_SECRET = "x"
 """
     )
-    with running(config) as instance:
+    with running(installation.passenger, config) as instance:
         yield instance, port
 
 

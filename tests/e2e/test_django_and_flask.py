@@ -6,25 +6,27 @@ import hashlib
 import http.client
 import json
 import re
-import sys
 from collections.abc import Iterator
 from http.cookies import SimpleCookie
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
 from tests.support import projects
 from tests.support.http import Answer, fetch
+from tests.support.installation import Installation
 from tests.support.running import RunningInstance, free_port, running
 
 MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningInstance, int]]:
+def both(installation: Installation, shared_place: Path) -> Iterator[tuple[RunningInstance, int]]:
     """One instance with both applications on two server names."""
-    folder = tmp_path_factory.mktemp("both")
-    django, flask, port = projects.django_site(folder), projects.copy("flask_app", folder), free_port()
+    folder = shared_place
+    django = projects.django_site(installation.python, folder)
+    flask, port = projects.copy("flask_app", folder), free_port()
     (folder / "secret").write_text("django secret from a file\n")
     config = folder / "passenger.toml"
     config.write_text(
@@ -33,7 +35,7 @@ config_version = 1
 [instances.main.nginx]
 listen = ["127.0.0.1:{port}"]
 [defaults]
-python = "{sys.executable}"
+python = "{installation.python}"
 [apps.site]
 app_root = "{django}"
 entry_point = "site_config.wsgi:application"
@@ -45,7 +47,7 @@ server_names = ["flask.test"]
 env = {{ FLASK_SECRET = "flask secret", VALIDATE = "1" }}
 """
     )
-    with running(config) as instance:
+    with running(installation.passenger, config) as instance:
         yield instance, port
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import pwd
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.support.http import fetch
-from tests.support.installation import Installation, install
-from tests.support.running import Lines, RunningInstance, free_port
+from tests.support.installation import Installation
+from tests.support.running import Lines, free_port, registry, running
 
 WHOAMI = """
 import os, json
@@ -26,25 +24,15 @@ def application(environ, start_response):
 """
 
 
-@pytest.fixture(scope="module")
-def installation() -> Iterator[Installation]:
-    """One installation for this file."""
-    with tempfile.TemporaryDirectory(prefix="pi", dir="/var/tmp") as folder:
-        yield install(Path(folder))
-
-
 @pytest.fixture
-def site(installation: Installation) -> Iterator[Path]:
-    """A folder that every user can read, with an application in it."""
-    with tempfile.TemporaryDirectory(prefix="ps", dir="/var/tmp") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        root = folder / "app"
-        root.mkdir()
-        (root / "passenger_wsgi.py").write_text(WHOAMI)
-        (root / "public").mkdir()
-        (root / "public" / "hello.txt").write_text("static")
-        yield folder
+def site(place: Path) -> Path:
+    """A folder with an application of root's in it."""
+    root = place / "app"
+    root.mkdir()
+    (root / "passenger_wsgi.py").write_text(WHOAMI)
+    (root / "public").mkdir()
+    (root / "public" / "hello.txt").write_text("static")
+    return place
 
 
 def users(pid: int) -> dict[str, set[int]]:
@@ -80,22 +68,16 @@ server_names = ["two.test"]
 load_shell_envvars = true
 """
     )
-    with tempfile.TemporaryDirectory(prefix="pp", dir="/tmp") as registry:
-        Path(registry).chmod(0o755)
-        instance = RunningInstance(config, registry=Path(registry), passenger=[installation.passenger])
-        try:
-            instance.wait_ready()
-            one, two = fetch(port, host="one.test"), fetch(port, host="two.test")
-            assert one.text == f'[{daemon.pw_uid}, {daemon.pw_gid}, [{daemon.pw_gid}], "{daemon.pw_dir}", "daemon"]'
-            assert two.text == f'[{nobody.pw_uid}, {nobody.pw_gid}, [{nobody.pw_gid}], "{nobody.pw_dir}", "nobody"]'
-            assert fetch(port, "/hello.txt", host="one.test").text == "static"
-            seen = users(instance.process.pid)
-            assert seen["wsgi_loader"] == {daemon.pw_uid, nobody.pw_uid}
-            assert 0 not in seen["nginx: worker"]
-            assert seen["passenger.core"] == {0}
-            assert instance.stop() == 0
-        finally:
-            instance.kill_everything()
+    with running(installation.passenger, config) as instance:
+        one, two = fetch(port, host="one.test"), fetch(port, host="two.test")
+        assert one.text == f'[{daemon.pw_uid}, {daemon.pw_gid}, [{daemon.pw_gid}], "{daemon.pw_dir}", "daemon"]'
+        assert two.text == f'[{nobody.pw_uid}, {nobody.pw_gid}, [{nobody.pw_gid}], "{nobody.pw_dir}", "nobody"]'
+        assert fetch(port, "/hello.txt", host="one.test").text == "static"
+        seen = users(instance.process.pid)
+        assert seen["wsgi_loader"] == {daemon.pw_uid, nobody.pw_uid}
+        assert 0 not in seen["nginx: worker"]
+        assert seen["passenger.core"] == {0}
+        assert instance.stop() == 0
 
 
 @pytest.mark.root
@@ -107,18 +89,12 @@ def test_core_drops_root_when_it_can(installation: Installation, site: Path) -> 
     config.write_text(
         f'config_version = 1\n[instances.main.nginx]\nlisten = ["127.0.0.1:{port}"]\n[apps.one]\napp_root = "app"\n'
     )
-    with tempfile.TemporaryDirectory(prefix="pp", dir="/tmp") as registry:
-        Path(registry).chmod(0o755)
-        instance = RunningInstance(config, registry=Path(registry), passenger=[installation.passenger])
-        try:
-            instance.wait_ready()
-            assert str(nobody.pw_uid) in fetch(port).text
-            seen = users(instance.process.pid)
-            assert seen["passenger.core"] == seen["wsgi_loader"] == {nobody.pw_uid}
-            assert instance.run("status").returncode == 0
-            assert instance.stop() == 0
-        finally:
-            instance.kill_everything()
+    with running(installation.passenger, config) as instance:
+        assert str(nobody.pw_uid) in fetch(port).text
+        seen = users(instance.process.pid)
+        assert seen["passenger.core"] == seen["wsgi_loader"] == {nobody.pw_uid}
+        assert instance.run("status").returncode == 0
+        assert instance.stop() == 0
 
 
 @pytest.mark.root
@@ -129,9 +105,9 @@ def test_ordinary_user_runs_everything_as_himself(installation: Installation, si
     config = site / "passenger.toml"
     text = f'config_version = 1\n[instances.main.nginx]\nlisten = ["127.0.0.1:{port}"]\n[apps.one]\napp_root = "app"\n'
     config.write_text(text)
-    with tempfile.TemporaryDirectory(prefix="pp", dir="/tmp") as registry:
-        os.chown(registry, daemon.pw_uid, daemon.pw_gid)
-        environ = {"PATH": "/usr/bin:/bin", "PASSENGER_INSTANCE_REGISTRY_DIR": registry, "PYTHONUNBUFFERED": "1"}
+    with registry() as folder:
+        os.chown(folder, daemon.pw_uid, daemon.pw_gid)
+        environ = {"PATH": "/usr/bin:/bin", "PASSENGER_INSTANCE_REGISTRY_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
 
         def start() -> subprocess.Popen[str]:
             return subprocess.Popen(

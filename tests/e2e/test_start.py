@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.support import projects
 from tests.support.http import fetch
-from tests.support.running import Lines, RunningInstance, environment, free_port, running
+from tests.support.installation import Installation, hand_over
+from tests.support.running import Lines, RunningInstance, environment, free_port, registry, running
 
 HELLO = """
 def application(environ, start_response):
@@ -26,7 +25,7 @@ def hello(folder: Path, *, name: str = "hello", text: str = HELLO) -> Path:
     root = folder / name
     root.mkdir()
     (root / "passenger_wsgi.py").write_text(text)
-    return root
+    return hand_over(root)
 
 
 def configuration(folder: Path, port: int, apps: str, instance: str = "") -> Path:
@@ -34,19 +33,19 @@ def configuration(folder: Path, port: int, apps: str, instance: str = "") -> Pat
     file = folder / "passenger.toml"
     file.write_text(
         f'config_version = 1\n[instances.main]\n{instance}\n[instances.main.nginx]\nlisten = ["127.0.0.1:{port}"]\n'
-        f'[defaults]\npython = "{sys.executable}"\n{apps}'
+        f"{apps}"
     )
     return file
 
 
-def test_project_folder_without_configuration_just_works(tmp_path: Path) -> None:
+def test_project_folder_without_configuration_just_works(installation: Installation, place: Path) -> None:
     """`passenger start` in a folder with an application serves it."""
-    root, port = hello(tmp_path), free_port()
-    with tempfile.TemporaryDirectory(prefix="pp", dir="/tmp") as registry:
+    root, port = hello(place), free_port()
+    with registry() as folder:
         child = subprocess.Popen(
-            [sys.executable, "-m", "passenger", "start", "--port", str(port)],
+            [installation.passenger, "start", "--port", str(port)],
             cwd=root,
-            env=environment(Path(registry)),
+            env=environment(folder),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -72,12 +71,12 @@ def test_project_folder_without_configuration_just_works(tmp_path: Path) -> None
     ids=["syntax error", "exits", "hangs", "raises"],
 )
 def test_broken_application_is_explained_and_leaves_the_rest_alone(
-    tmp_path: Path, code: str, step: str, what: str
+    installation: Installation, place: Path, code: str, step: str, what: str
 ) -> None:
     """The log and the page name the step, the output and an id; the other application keeps working."""
-    good, bad, port = hello(tmp_path), hello(tmp_path, name="bad", text=code), free_port()
+    good, bad, port = hello(place), hello(place, name="bad", text=code), free_port()
     config = configuration(
-        tmp_path,
+        place,
         port,
         f"""
 [apps.good]
@@ -90,7 +89,7 @@ app_env = "development"
 start_timeout = "2s"
 """,
     )
-    with running(config) as instance:
+    with running(installation.passenger, config) as instance:
         page = fetch(port, host="bad.test")
         assert page.status in {500, 503}
         assert step in page.text
@@ -101,11 +100,11 @@ start_timeout = "2s"
         (bad / "passenger_wsgi.py").write_text(HELLO)
 
 
-def test_production_error_page_tells_the_client_nothing(tmp_path: Path) -> None:
+def test_production_error_page_tells_the_client_nothing(installation: Installation, place: Path) -> None:
     """The id joins the page to the log; path, code and output stay inside."""
-    root, port = hello(tmp_path, text="raise RuntimeError('the password is sesame')\n"), free_port()
-    config = configuration(tmp_path, port, f'[apps.bad]\napp_root = "{root}"\n')
-    with running(config) as instance:
+    root, port = hello(place, text="raise RuntimeError('the password is sesame')\n"), free_port()
+    config = configuration(place, port, f'[apps.bad]\napp_root = "{root}"\n')
+    with running(installation.passenger, config) as instance:
         page = fetch(port)
         assert page.status in {500, 503}
         assert "sesame" not in page.text
@@ -113,23 +112,23 @@ def test_production_error_page_tells_the_client_nothing(tmp_path: Path) -> None:
         instance.lines.wait_for("the password is sesame")
 
 
-def test_invalid_configuration_starts_nothing(tmp_path: Path) -> None:
+def test_invalid_configuration_starts_nothing(installation: Installation, place: Path) -> None:
     """Exit status 78, a caret, and no instance directory."""
-    root = hello(tmp_path)
-    config = configuration(tmp_path, free_port(), f'[apps.a]\napp_root = "{root}"\nspwan_method = "direct"\n')
-    with running(config, ready=False) as instance:
+    root = hello(place)
+    config = configuration(place, free_port(), f'[apps.a]\napp_root = "{root}"\nspwan_method = "direct"\n')
+    with running(installation.passenger, config, ready=False) as instance:
         assert instance.wait_exit() == 78
         assert "^^^^" in instance.lines.text()
         assert "spawn_method" in instance.lines.text()
         assert list(instance.registry.iterdir()) == []
 
 
-def test_second_start_names_the_pid_of_the_first(tmp_path: Path) -> None:
+def test_second_start_names_the_pid_of_the_first(installation: Installation, place: Path) -> None:
     """One instance of a name at a time."""
-    root, port = hello(tmp_path), free_port()
-    config = configuration(tmp_path, port, f'[apps.a]\napp_root = "{root}"\n')
-    with running(config) as first:
-        second = RunningInstance(config, registry=first.registry)
+    root, port = hello(place), free_port()
+    config = configuration(place, port, f'[apps.a]\napp_root = "{root}"\n')
+    with running(installation.passenger, config) as first:
+        second = RunningInstance(installation.passenger, config, registry=first.registry)
         try:
             assert second.wait_exit() != 0
             assert str(first.process.pid) in second.lines.text()
@@ -138,14 +137,14 @@ def test_second_start_names_the_pid_of_the_first(tmp_path: Path) -> None:
         assert fetch(port).text == "hello"
 
 
-def test_stale_directory_is_cleaned(tmp_path: Path) -> None:
+def test_stale_directory_is_cleaned(installation: Installation, place: Path) -> None:
     """C16: after kill -9 of everything, the next start works."""
-    root, port = hello(tmp_path), free_port()
-    config = configuration(tmp_path, port, f'[apps.a]\napp_root = "{root}"\n')
-    with running(config) as first:
+    root, port = hello(place), free_port()
+    config = configuration(place, port, f'[apps.a]\napp_root = "{root}"\n')
+    with running(installation.passenger, config) as first:
         first.process.kill()
         first.wait_exit()
-        again = RunningInstance(config, registry=first.registry)
+        again = RunningInstance(installation.passenger, config, registry=first.registry)
         try:
             again.wait_ready()
             assert fetch(port).text == "hello"
@@ -154,11 +153,11 @@ def test_stale_directory_is_cleaned(tmp_path: Path) -> None:
             again.kill_everything()
 
 
-def test_stop_command(tmp_path: Path) -> None:
+def test_stop_command(installation: Installation, place: Path) -> None:
     """`passenger stop` ends the instance; a second one finds none (exit 3)."""
-    root, port = hello(tmp_path), free_port()
-    config = configuration(tmp_path, port, f'[apps.a]\napp_root = "{root}"\n')
-    with running(config) as instance:
+    root, port = hello(place), free_port()
+    config = configuration(place, port, f'[apps.a]\napp_root = "{root}"\n')
+    with running(installation.passenger, config) as instance:
         assert instance.run("health", "--ready").returncode == 0
         done = instance.run("stop")
         assert done.returncode == 0, done.stderr
@@ -166,9 +165,9 @@ def test_stop_command(tmp_path: Path) -> None:
         assert instance.run("stop").returncode == 3
 
 
-def test_reload_applies_live_keys_and_rolls_changed_apps(tmp_path: Path) -> None:
+def test_reload_applies_live_keys_and_rolls_changed_apps(installation: Installation, place: Path) -> None:
     """Unchanged applications keep their pids; an invalid file changes nothing."""
-    one, two, port = hello(tmp_path), projects.copy("flask_app", tmp_path), free_port()
+    one, two, port = hello(place), projects.copy("flask_app", place), free_port()
     apps = """
 [apps.one]
 app_root = "{one}"
@@ -179,8 +178,8 @@ server_names = ["two.test"]
 env.FLASK_SECRET = "{secret}"
 env.COLOUR = "{secret}"
 """
-    config = configuration(tmp_path, port, apps.format(one=one, two=two, secret="red"))
-    with running(config) as instance:
+    config = configuration(place, port, apps.format(one=one, two=two, secret="red"))
+    with running(installation.passenger, config) as instance:
 
         def pids() -> dict[str, list[int]]:
             groups = instance.status()["pool"]["groups"]
@@ -192,7 +191,7 @@ env.COLOUR = "{secret}"
         assert refused.returncode != 0
         assert "server_names" in refused.stderr
         assert pids() == before
-        configuration(tmp_path, port, apps.format(one=one, two=two, secret="blue"))
+        configuration(place, port, apps.format(one=one, two=two, secret="blue"))
         mark = len(instance.lines.seen)
         done = instance.run("reload")
         assert done.returncode == 0, done.stderr + instance.lines.text()

@@ -6,15 +6,16 @@ import asyncio
 import hashlib
 import http.client
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.support import projects
 from tests.support.http import fetch
+from tests.support.installation import Installation
 from tests.support.load import judge
 from tests.support.running import RunningInstance, free_port, running
 
@@ -24,9 +25,9 @@ BLOCK = bytes(range(256)) * 4096
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningInstance, int]]:
+def shop(installation: Installation, shared_place: Path) -> Iterator[tuple[RunningInstance, int]]:
     """The Flask application on two processes, bodies of any size allowed."""
-    folder = tmp_path_factory.mktemp("volume")
+    folder = shared_place
     root, port = projects.copy("flask_app", folder), free_port()
     config = folder / "passenger.toml"
     config.write_text(
@@ -37,14 +38,14 @@ core.max_pool_size = 2
 nginx = {{ listen = ["127.0.0.1:{port}"], worker_connections = 25000, access_log = "off" }}
 [apps.shop]
 app_root = "{root}"
-python = "{sys.executable}"
+python = "{installation.python}"
 min_instances = 2
 max_request_queue_size = 1000
 env.FLASK_SECRET = "x"
 nginx = {{ client_max_body_size = "2GiB", request_buffering = false, response_buffering = false }}
 """
     )
-    with running(config) as instance:
+    with running(installation.passenger, config) as instance:
         yield instance, port
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -49,10 +50,19 @@ def install(folder: Path) -> Installation:
     (wheel,) = folder.glob("*.whl")
     _run(reachable_python(), "-m", "venv", str(folder / "venv"))
     installation = Installation(folder)
-    _run(installation.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{wheel}[nginx]")
+    _run(installation.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{wheel}[nginx,apps]")
     return installation
 
 
 def _run(*command: str) -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300, cwd="/")
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+
+
+def hand_over(folder: Path) -> Path:
+    """Give a folder to the user that applications run as when we are root; returns it."""
+    if os.geteuid() == 0:
+        owner = pwd.getpwnam("nobody")
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, owner.pw_uid, owner.pw_gid)
+    return folder

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
+
+from tests.support.installation import hand_over
 
 APPS = Path(__file__).resolve().parents[1] / "e2e" / "apps"
 ADMIN, PASSWORD = "admin", "correct horse battery staple"
@@ -14,10 +15,10 @@ ADMIN, PASSWORD = "admin", "correct horse battery staple"
 
 def copy(name: str, to: Path) -> Path:
     """A copy of an application that a test may break."""
-    return Path(shutil.copytree(APPS / name, to / name, ignore=shutil.ignore_patterns("__pycache__")))
+    return hand_over(Path(shutil.copytree(APPS / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))))
 
 
-def django_site(to: Path) -> Path:
+def django_site(python: str, to: Path) -> Path:
     """The Django project: migrated, with an administrator and collected static files."""
     root = copy("django_site", to)
     environ = os.environ | {
@@ -31,11 +32,11 @@ def django_site(to: Path) -> Path:
         ["collectstatic", "--noinput", "--verbosity", "0"],
     ):
         subprocess.run(
-            [sys.executable, "manage.py", *arguments],
+            [python, "manage.py", *arguments],
             cwd=root,
             env=environ,
             check=True,
             timeout=120,
             stdout=subprocess.DEVNULL,
         )
-    return root
+    return hand_over(root)

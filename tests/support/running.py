@@ -12,7 +12,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -39,7 +38,6 @@ def environment(registry: Path) -> dict[str, str]:
         "PASSENGER_INSTANCE_REGISTRY_DIR": str(registry),
         "NO_COLOR": "1",
         "PYTHONUNBUFFERED": "1",
-        "PYTHONPATH": str(CHECKOUT),
     }
 
 
@@ -90,12 +88,10 @@ class Lines:
 class RunningInstance:
     """`passenger start` on a configuration file."""
 
-    def __init__(
-        self, config: Path, *, registry: Path, arguments: Sequence[str] = (), passenger: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, passenger: str, config: Path, *, registry: Path, arguments: Sequence[str] = ()) -> None:
         self.config = config
         self.registry = registry
-        self.command = list(passenger) or [sys.executable, "-m", "passenger"]
+        self.command = [passenger]
         self.process = subprocess.Popen(
             [*self.command, "start", "--config", str(config), *arguments],
             stdin=subprocess.DEVNULL,
@@ -155,10 +151,20 @@ class RunningInstance:
 
 
 @contextlib.contextmanager
-def running(config: Path, *, arguments: Sequence[str] = (), ready: bool = True) -> Iterator[RunningInstance]:
-    """An instance for the time of a `with` block, in a registry of its own with a short path."""
-    with tempfile.TemporaryDirectory(prefix="pp", dir="/tmp") as registry:
-        instance = RunningInstance(config, registry=Path(registry), arguments=arguments)
+def registry() -> Iterator[Path]:
+    """A registry with a short path that other users can pass through."""
+    with tempfile.TemporaryDirectory(prefix="pp", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def running(
+    passenger: str, config: Path, *, arguments: Sequence[str] = (), ready: bool = True
+) -> Iterator[RunningInstance]:
+    """An instance for the time of a `with` block, in a registry of its own."""
+    with registry() as folder:
+        instance = RunningInstance(passenger, config, registry=folder, arguments=arguments)
         try:
             if ready:
                 instance.wait_ready()
