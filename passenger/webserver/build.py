@@ -19,6 +19,8 @@ OLDEST: Final[Version] = (1, 20, 0)
 _HTTP2_DIRECTIVE: Final[Version] = (1, 25, 1)
 _RESPONSE_OVERREAD_FIXED: Final[Version] = (1, 30, 1)
 
+_FLAW: Final = "CVE-2026-42946 (reading beyond a response of the application server)"
+
 _DISTRIBUTION_PREFIXES: Final = frozenset({"/usr/share/nginx", "/var/lib/nginx"})
 """Installation prefixes of Debian, Ubuntu, Fedora, RHEL and Alpine; nginx's own packages use /etc/nginx."""
 
@@ -69,18 +71,29 @@ def parse(text: str) -> Build:
 
 
 def warnings(build: Build) -> tuple[str, ...]:
-    """What an operator should know about this binary."""
-    if build.version >= _RESPONSE_OVERREAD_FIXED:
-        return ()
-    flaw = "CVE-2026-42946 (reading beyond a response of the application server)"
-    if build.prefix in _DISTRIBUTION_PREFIXES:
+    """What an operator must know about this binary."""
+    if _may_be_flawed(build) and not _is_from_distribution(build):
+        return (f"nginx {build.version_text} is affected by {_FLAW}: use 1.30.1 or newer.",)
+    return ()
+
+
+def notes(build: Build) -> tuple[str, ...]:
+    """What is worth a mention where somebody asks about the binary, and no warning."""
+    if _may_be_flawed(build) and _is_from_distribution(build):
         said = (
-            f"nginx {build.version_text} comes from a distribution: keep it updated. {flaw} is repaired there under an "
+            f"nginx {build.version_text} comes from a distribution: keep it updated. {_FLAW} is repaired there under an "
             "unchanged version number (Debian 12: from 1.22.1-9+deb12u8)."
         )
-    else:
-        said = f"nginx {build.version_text} is affected by {flaw}: use 1.30.1 or newer."
-    return (said,)
+        return (said,)
+    return ()
+
+
+def _may_be_flawed(build: Build) -> bool:
+    return build.version < _RESPONSE_OVERREAD_FIXED
+
+
+def _is_from_distribution(build: Build) -> bool:
+    return build.prefix in _DISTRIBUTION_PREFIXES
 
 
 def _modules(words: list[str], flag: str) -> list[str]:
