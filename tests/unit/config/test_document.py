@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import passenger.config
 from passenger.config.document import read
+from passenger.config.reading_codes import READING_CODES
 
 TEXT = "config_version = 1\n[apps.blog]\nuser = 'ann'\n"
 
@@ -69,3 +72,10 @@ def test_reading_a_valid_file_loads_no_syntax_tree() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_code_of_reading_is_registered_and_used() -> None:
+    folder = Path(passenger.config.__file__).parent
+    sources = [file.read_text() for file in folder.glob("*.py") if file.name != "reading_codes.py"]
+    used = {code for text in sources for code in re.findall(r'"(E1\d\d)"', text)}
+    assert used == set(READING_CODES)
