@@ -1,28 +1,27 @@
 """Entry point of the watchdog.
 
-Before anything else `inspect` becomes a lazy module: `dataclasses` imports it for a case that does not arise here
-(wording the docstring of a class without one), and it would cost the watchdog a megabyte for life.
+`dataclasses` imports `inspect` for a case that does not arise here (the docstring of a class without one), which
+would cost the watchdog a megabyte for life. So a stand-in takes its place until somebody really asks it something.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
+from types import ModuleType
 
 
-def _load_lazily(name: str) -> None:
-    """The recipe of the standard library's documentation of `LazyLoader`."""
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.loader is None or name in sys.modules:
-        return
-    spec.loader = importlib.util.LazyLoader(spec.loader)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
+class _NotYetImported(ModuleType):
+    """A module that is imported when the first attribute is wanted (`importlib.util.LazyLoader` loads on `import`)."""
+
+    def __getattr__(self, attribute: str) -> object:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), attribute)
 
 
-_load_lazily("inspect")
+sys.modules.setdefault("inspect", _NotYetImported("inspect"))
 
-from passenger.watchdog.main import main  # noqa: E402 - after the lazy module is in place
+from passenger.watchdog.main import main  # noqa: E402 - after the stand-in is in place
 
 main()
