@@ -1,0 +1,180 @@
+"""The RequestHandler: takes connections of the web server and gives each to a Client.
+
+Rules.
+1. On the steady path a request costs callbacks only: no task, future, timer or log line.
+2. Only users on the list may connect (SO_PEERCRED), and only with the connect secret (fault matrix F10).
+3. Out of descriptors, accepting pauses and is tried again; it never spins (D2).
+4. One bad request never ends the core: what escapes a Client is logged, and that client is cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final
+
+from passenger.clock import Clock
+from passenger.config.model import KIB, App
+from passenger.log import Log
+from passenger.request.client import Client
+from passenger.request.connecting import peer
+from passenger.request.departure import Departures
+from passenger.request.routes import routes_of
+from passenger.request.sessions import SessionPool
+from passenger.request.wheel import Wheel
+from passenger.wire.scgi import ScgiError
+from passenger.wire.status import RequestStatus
+
+ACCEPT_BATCH: Final = 32
+ACCEPT_PAUSE: Final = 0.1
+_SHORTAGE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class RequestHandler:
+    """Connections in, requests to the pool. `loop`, `pool`, `wheel`, ... are there for its Clients."""
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        pool: SessionPool,
+        apps: Mapping[str, App],
+        connect_secret: bytes,
+        allowed_uids: Collection[int],
+        clock: Clock,
+        log: Log,
+        probes: Callable[[str], tuple[int, str]],
+        max_head: int = 256 * KIB,
+    ) -> None:
+        if not connect_secret:
+            raise ValueError("the connect secret is empty: anybody could connect")
+        self.loop = loop
+        self.pool = pool
+        self.secret = connect_secret
+        self.log = log
+        self.probes = probes
+        self.max_head = max_head
+        self.routes = routes_of(apps)
+        self.wheel = Wheel(loop, clock)
+        self.departures = Departures(loop)
+        self.active = 0
+        self.handled = 0
+        self.malformed = 0
+        self.aborted = 0
+        self._allowed = frozenset(allowed_uids)
+        self._listeners: list[socket.socket] = []
+        self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._drained: Callable[[], None] | None = None
+        self._complained_at = -1
+
+    def listen(self, sock: socket.socket) -> None:
+        """Take connections from a listening Unix socket. The socket stays the caller's."""
+        sock.setblocking(False)
+        self._listeners.append(sock)
+        self.loop.add_reader(sock.fileno(), self._on_connections, sock)
+
+    def apply(self, apps: Mapping[str, App]) -> None:
+        """New configuration: requests that come from now on see it."""
+        self.routes = routes_of(apps)
+
+    def stop_accepting(self, drained: Callable[[], None]) -> None:
+        """Take what has connected already, then no more. `drained` is called once, when the last request is over."""
+        for sock in self._listeners:
+            self._pause_ends(sock)
+            while self._accept(sock):
+                pass
+            self.loop.remove_reader(sock.fileno())
+        self._listeners.clear()
+        self._drained = drained
+        self._check_drained()
+
+    def close(self) -> None:
+        """Stop at once: requests in progress are cut, so that no web server takes them as whole."""
+        for sock in self._listeners:
+            self._pause_ends(sock)
+            self.loop.remove_reader(sock.fileno())
+        self._listeners.clear()
+        for rider in self.wheel.riders():
+            if isinstance(rider, Client):
+                rider.cut()
+        self.wheel.close()
+        self.departures.close()
+
+    def status(self) -> RequestStatus:
+        return RequestStatus(active=self.active, handled=self.handled, malformed=self.malformed, aborted=self.aborted)
+
+    # For Clients
+
+    def closed(self) -> None:
+        """A Client's connection is closed."""
+        self.active -= 1
+        if self._drained is not None:
+            self._check_drained()
+
+    def count_malformed(self, error: ScgiError) -> None:
+        """Count a request that is none; the reason is logged at most once per tick."""
+        self.malformed += 1
+        if self._complained_at != self.wheel.now:
+            self._complained_at = self.wheel.now
+            self.log.warn("malformed request refused", reason=error.message)
+
+    def guarded(self, client: Client, step: Callable[..., None], *args: Any) -> None:
+        """Run a step of a Client; a defect of ours ends that client only."""
+        try:
+            step(*args)
+        except ScgiError:
+            raise
+        except Exception as error:
+            self.log.error("defect while a request was handled", error=repr(error))
+            client.cut()
+
+    # Accepting
+
+    def _on_connections(self, sock: socket.socket) -> None:
+        for _ in range(ACCEPT_BATCH):
+            if not self._accept(sock):
+                return
+
+    def _accept(self, listener: socket.socket) -> bool:
+        try:
+            sock, _ = listener.accept()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in _SHORTAGE:
+                self._pause(listener, error)
+                return False
+            return True  # the peer has gone before it was accepted
+        if peer(sock)[1] not in self._allowed:
+            self.malformed += 1
+            self.log.warn("connection refused: its user may not connect", uid=peer(sock)[1])
+            sock.close()
+            return True
+        self.active += 1
+        client = Client(self, sock)
+        try:
+            client.start()
+        except Exception as error:
+            self.log.error("defect while a request was handled", error=repr(error))
+            client.cut()
+        return True
+
+    def _pause(self, listener: socket.socket, error: OSError) -> None:
+        self.log.error("cannot accept connections, pausing", error=str(error))
+        self.loop.remove_reader(listener.fileno())
+        self._pauses[listener] = self.loop.call_later(ACCEPT_PAUSE, self._resume, listener)
+
+    def _resume(self, listener: socket.socket) -> None:
+        del self._pauses[listener]
+        self.loop.add_reader(listener.fileno(), self._on_connections, listener)
+
+    def _pause_ends(self, listener: socket.socket) -> None:
+        if pause := self._pauses.pop(listener, None):
+            pause.cancel()
+
+    def _check_drained(self) -> None:
+        if self.active == 0 and self._drained is not None:
+            drained, self._drained = self._drained, None
+            self.loop.call_soon(drained)

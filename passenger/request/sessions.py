@@ -1,0 +1,47 @@
+"""What the request layer needs of the pool, and what an exchange with a process tells its client."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from passenger.pool.session import Session, Waiter
+
+
+class SessionPool(Protocol):
+    """The ApplicationPool as requests see it."""
+
+    def get(self, app: str, waiter: Waiter) -> None:
+        """Grant, queue or refuse; grants and refusals may come within this call."""
+        ...
+
+    def forget(self, waiter: Waiter) -> None:
+        """A queued waiter has left."""
+        ...
+
+    def release(self, session: Session) -> None: ...
+    def connection_failed(self, session: Session, reason: str) -> None:
+        """The process could not be reached; the session is released."""
+        ...
+
+
+class ResponseTaker(Protocol):
+    """The client's side of an exchange with a process."""
+
+    bodiless: bool
+    """The request was HEAD."""
+
+    def deliver(self, data: bytes) -> bool:
+        """Bytes for the web server, head first. False = wait for `AppConnection.resume`."""
+        ...
+
+    def response_complete(self) -> None:
+        """Everything was delivered; the exchange is over."""
+        ...
+
+    def response_failed(self, reason: str) -> None:
+        """There will be no whole response; the exchange is over."""
+        ...
+
+    def request_taken(self) -> None:
+        """The process took all that waited for it: more of the request body may follow."""
+        ...

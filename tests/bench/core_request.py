@@ -1,0 +1,247 @@
+"""CPU of the core per request: raw SCGI client -> RequestHandler -> a trivial session application, as ratios.
+
+    python -m tests.bench.core_request [--requests 20000] [--headers 12] [--concurrency 8]
+
+Three processes: this one sends requests and reads answers; a child runs the server under test; a grandchild of it is the
+application. The same load runs over a plain asyncio-Protocol SCGI proxy (no checks, no limits, no abort rules), which is
+what a straightforward implementation would cost. Only ratios within one run mean anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import selectors
+import socket
+import struct
+import tempfile
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, cast
+
+import uvloop
+
+from passenger.clock import SystemClock
+from passenger.config.model import App
+from passenger.log import Log
+from passenger.request.handler import RequestHandler
+from tests.support.fakepool import FakePool
+
+SECRET = b"s" * 32
+BODY = b"Hello, world!"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
+
+
+def scgi_request(headers: int) -> bytes:
+    """A request as the rendered nginx configuration sends it."""
+    pairs = {
+        "CONTENT_LENGTH": "0",
+        "SCGI": "1",
+        "PASSENGER_CONNECT_SECRET": SECRET.decode(),
+        "PASSENGER_APP": "bench",
+        "REQUEST_METHOD": "GET",
+        "REQUEST_URI": "/hello?x=1",
+        "QUERY_STRING": "x=1",
+        "CONTENT_TYPE": "",
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "8080",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "REMOTE_PORT": "50000",
+        "REQUEST_SCHEME": "http",
+        "HTTP_HOST": "localhost:8080",
+    }
+    pairs |= {f"HTTP_X_HEADER_{i}": f"value number {i}" for i in range(headers)}
+    block = "".join(f"{name}\0{value}\0" for name, value in pairs.items()).encode()
+    return b"%d:%b," % (len(block), block)
+
+
+def application(path: str) -> None:
+    """A kept-alive session application that answers everything the same way."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(512)
+    with selectors.DefaultSelector() as selector:
+        selector.register(listener, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is listener:
+                    selector.register(listener.accept()[0], selectors.EVENT_READ)
+                elif isinstance(key.fileobj, socket.socket):
+                    data = key.fileobj.recv(65536)
+                    if not data:
+                        selector.unregister(key.fileobj)
+                        key.fileobj.close()
+                        continue
+                    if len(data) != struct.unpack("!I", data[:4])[0] + 4:
+                        raise SystemExit("the request did not come in one piece")
+                    key.fileobj.sendall(ANSWER)
+
+
+class PlainProxy(asyncio.Protocol):
+    """SCGI in, session protocol out: the least that works."""
+
+    idle: list[PlainApp] = []  # noqa: RUF012 - one process, one list
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        block = data[data.index(b":") + 1 : -1]
+        request = struct.pack("!I", len(block)) + block
+        if self.idle:
+            self.idle.pop().ask(self, request)
+        else:
+            self.task = asyncio.ensure_future(self.connect(request))
+
+    async def connect(self, request: bytes) -> None:
+        _, app = await asyncio.get_running_loop().create_unix_connection(PlainApp, self.path)
+        app.ask(self, request)
+
+
+class PlainApp(asyncio.Protocol):
+    """The other end of a PlainProxy."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def ask(self, client: PlainProxy, request: bytes) -> None:
+        self.client = client
+        self.transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        self.client.transport.write(data)
+        self.client.transport.close()
+        PlainProxy.idle.append(self)
+
+
+async def serve_plain(listener: socket.socket, app_path: str) -> None:
+    server = await asyncio.get_running_loop().create_unix_server(lambda: PlainProxy(app_path), sock=listener)
+    await server.serve_forever()
+
+
+async def serve_handler(listener: socket.socket, app_path: str, app_pid: int) -> None:
+    loop = asyncio.get_running_loop()
+    pool = FakePool()
+    pool.add_process(pid=app_pid, address=f"unix:{app_path}", concurrency=64)
+    handler = RequestHandler(
+        loop=loop,
+        pool=pool,
+        apps={"bench": App(app_root="/")},
+        connect_secret=SECRET,
+        allowed_uids=[os.getuid()],
+        clock=SystemClock(),
+        log=Log(component="core"),
+        probes=lambda name: (200, name),
+    )
+    handler.listen(listener)
+    await loop.create_future()
+
+
+def server(kind: str, path: str, app_path: str, app_pid: int, control: Connection) -> None:
+    """Serve until told to report; then send CPU seconds and end."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(4096)
+    listener.setblocking(False)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(control.fileno(), report)
+        if kind == "plain":
+            await serve_plain(listener, app_path)
+        else:
+            await serve_handler(listener, app_path, app_pid)
+
+    def report() -> None:
+        if control.recv() == "stop":
+            os._exit(0)
+        control.send(time.process_time())
+
+    control.send("ready")
+    with contextlib.suppress(asyncio.CancelledError):
+        uvloop.run(main())
+
+
+def load(path: str, request: bytes, count: int, concurrency: int) -> float:
+    """Send `count` requests, `concurrency` at a time; returns seconds. Every answer is checked."""
+    began = time.perf_counter()
+    sent = done = 0
+    with selectors.DefaultSelector() as selector:
+        while done < count:
+            while sent < count and sent - done < concurrency:
+                sock = socket.socket(socket.AF_UNIX)
+                sock.connect(path)
+                sock.sendall(request)
+                selector.register(sock, selectors.EVENT_READ)
+                sent += 1
+            for key, _ in selector.select():
+                assert isinstance(key.fileobj, socket.socket)
+                answer = b""
+                while piece := key.fileobj.recv(65536):
+                    answer += piece
+                if not answer.endswith(BODY):
+                    raise SystemExit(f"wrong answer: {answer!r}")
+                selector.unregister(key.fileobj)
+                key.fileobj.close()
+                done += 1
+    return time.perf_counter() - began
+
+
+def measure(kind: str, folder: Path, args: argparse.Namespace) -> float:
+    """CPU microseconds of the server per request."""
+    path, app_path = str(folder / kind), str(folder / f"{kind}-app")
+    app = multiprocessing.Process(target=application, args=(app_path,), daemon=True)
+    app.start()
+    while not Path(app_path).exists():
+        os.sched_yield()
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=server, args=(kind, path, app_path, app.pid, there), daemon=True)
+    process.start()
+    here.recv()
+
+    def cpu() -> Any:
+        here.send("report")
+        return here.recv()
+
+    request = scgi_request(args.headers)
+    load(path, request, args.requests // 10, args.concurrency)
+    before = cpu()
+    seconds = load(path, request, args.requests, args.concurrency)
+    used: float = (cpu() - before) * 1e6 / args.requests
+    print(f"{kind:10} {used:6.1f} us CPU per request, {args.requests / seconds:8.0f} requests/s")
+    here.send("stop")
+    process.join()
+    app.kill()
+    app.join()
+    return used
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--headers", type=int, default=6)
+    parser.add_argument("--concurrency", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=("plain", "handler"))
+    args = parser.parse_args()
+    best: dict[str, float] = {}
+    for round_ in range(args.rounds):
+        for kind in [args.only] if args.only else ["plain", "handler"]:
+            with tempfile.TemporaryDirectory(dir="/tmp", prefix="pp") as folder:
+                used = measure(kind, Path(folder), args)
+                best[kind] = min(used, best.get(kind, used))
+        print(f"-- round {round_ + 1}")
+    if not args.only:
+        print(f"handler / plain proxy = {best['handler'] / best['plain']:.2f}")
+
+
+if __name__ == "__main__":
+    main()

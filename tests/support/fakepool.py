@@ -1,0 +1,101 @@
+"""A pool whose processes the test brings: grants at once while a place is free, else queues. Records everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from passenger.pool.session import IdleConnection, Refusal, Session, Waiter
+
+
+class FakeSocket:
+    """Looks like `passenger.pool.model.Socket`."""
+
+    def __init__(self, address: str, concurrency: int, protocol: str) -> None:
+        self.name = "main"
+        self.address = address
+        self.protocol = protocol
+        self.concurrency = concurrency
+        self.idle: list[IdleConnection] = []
+        self.sessions = 0
+
+
+class FakeProcess:
+    """Looks like `passenger.pool.model.Process`."""
+
+    def __init__(self, pid: int, address: str, concurrency: int, password: str, protocol: str) -> None:
+        self.pid = pid
+        self.gupid = f"gupid-{pid}"
+        self.connect_password = password
+        self.socket = FakeSocket(address, concurrency, protocol)
+
+
+class FakePool:
+    """A SessionPool for one or many processes of any application."""
+
+    def __init__(self) -> None:
+        self.processes: list[FakeProcess] = []
+        self.queue: dict[Waiter, str] = {}
+        self.refusal: Refusal | None = None
+        """Set = every request is refused with it."""
+        self.forgotten = 0
+        self.granted = 0
+        self.released = 0
+        self.failures: list[str] = []
+
+    def add_process(
+        self, *, pid: int, address: str, concurrency: int = 1, password: str = "pw", protocol: str = "session"
+    ) -> FakeProcess:
+        process = FakeProcess(pid, address, concurrency, password, protocol)
+        self.processes.append(process)
+        self._serve_queue()
+        return process
+
+    @property
+    def open_sessions(self) -> int:
+        return self.granted - self.released
+
+    def get(self, app: str, waiter: Waiter) -> None:
+        if self.refusal is not None:
+            waiter.session_refused(self.refusal)
+        elif (process := self._free()) is not None:
+            self._grant(process, waiter)
+        else:
+            self.queue[waiter] = app
+
+    def forget(self, waiter: Waiter) -> None:
+        del self.queue[waiter]
+        self.forgotten += 1
+
+    def release(self, session: Session) -> None:
+        assert not session.closed, "a session was released twice"
+        session.closed = True
+        self.released += 1
+        session.socket.sessions -= 1
+        self._serve_queue()
+
+    def connection_failed(self, session: Session, reason: str) -> None:
+        self.failures.append(reason)
+        self.processes = [process for process in self.processes if process is not session.process]
+        self.release(session)
+
+    def close(self) -> None:
+        """Close what is parked."""
+        for process in self.processes:
+            for connection in process.socket.idle:
+                connection.close()
+            process.socket.idle.clear()
+
+    def _free(self) -> FakeProcess | None:
+        free = [p for p in self.processes if p.socket.sessions < p.socket.concurrency]
+        return free[0] if free else None
+
+    def _serve_queue(self) -> None:
+        while self.queue and (process := self._free()) is not None:
+            waiter = next(iter(self.queue))
+            del self.queue[waiter]
+            self._grant(process, waiter)
+
+    def _grant(self, process: Any, waiter: Waiter) -> None:
+        process.socket.sessions += 1
+        self.granted += 1
+        waiter.session_granted(Session(process, process.socket))
