@@ -12,6 +12,7 @@ from passenger.cli import api
 from passenger.cli.options import examples, format_option, instance_option, registry_option
 from passenger.cli.running import chosen_instance
 from passenger.errors import EXIT_OK
+from passenger.log import printable
 
 
 @click.command(epilog=examples("passenger reload", "passenger reload --instance main --format json"))
@@ -41,16 +42,10 @@ def reload(*, instance: str | None, registry: str | None, timeout: float, form: 
 def report_lines(report: Mapping[str, Any]) -> list[str]:
     """What a reload did, one line per kind of change; kinds without any are left out."""
     lines = []
-    for kind, names in report.items():
-        if names is None or names in ([], {}, "", False):
-            continue
-        lines.append(f"  {kind.replace('_', ' ')}: {_listed(names)}")
+    for kind, what in report.items():
+        if isinstance(what, Mapping):
+            lines += report_lines(what)
+        elif what:
+            listed = ", ".join(map(str, what)) if isinstance(what, list) else str(what)
+            lines.append(printable(f"  {kind.replace('_', ' ')}: {listed}"))
     return lines
-
-
-def _listed(names: Any) -> str:
-    if isinstance(names, Mapping):
-        return ", ".join(f"{name} ({_listed(why)})" for name, why in names.items())
-    if isinstance(names, list):
-        return ", ".join(_listed(name) for name in names)
-    return str(names)

@@ -219,14 +219,12 @@ def test_stop_does_not_wait_for_ever(tmp_path: Path) -> None:
 
 def test_reload_prints_what_it_did(tmp_path: Path) -> None:
     """Kinds of change without any are left out."""
-    report = {"rolled": ["blog"], "added": [], "needs_restart": {"instances.main.nginx.mode": "restart the instance"}}
+    report = {"core": {"added": [], "rolling": ["blog", "shop"]}, "restart_needed": ["nginx.mode"]}
     answers: dict[tuple[str, str], Answer] = {("watchdog_api", "reload"): {"ok": True, "report": report}}
     with fake_instances("main", answers=answers) as (instance,):
         done = passenger("reload", "--registry", str(instance.registry), cwd=tmp_path)
     assert done.returncode == 0
-    assert done.stdout == (
-        "instance main reloaded\n  rolled: blog\n  needs restart: instances.main.nginx.mode (restart the instance)\n"
-    )
+    assert done.stdout == "instance main reloaded\n  rolling: blog, shop\n  restart needed: nginx.mode\n"
 
 
 def test_refused_reload(tmp_path: Path) -> None:
