@@ -35,6 +35,7 @@ env.FLASK_SECRET = "x"
 """
     )
     with running(installation.passenger, config) as instance:
+        instance.wait_started()
         yield instance, port
 
 

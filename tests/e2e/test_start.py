@@ -185,6 +185,8 @@ env.COLOUR = "{secret}"
             groups = instance.status()["pool"]["groups"]
             return {group["name"]: [process["pid"] for process in group["processes"]] for group in groups}
 
+        for host in ("one.test", "two.test"):
+            assert fetch(port, host=host).status == 200
         before = pids()
         config.write_text(config.read_text().replace("server_names", "sever_names"))
         refused = instance.run("reload")

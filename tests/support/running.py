@@ -107,6 +107,12 @@ class RunningInstance:
     def wait_ready(self, timeout: float = DEADLINE) -> None:
         self.lines.wait_for(r"\bready\b", timeout=timeout)
 
+    def wait_started(self, timeout: float = DEADLINE) -> None:
+        """Until every application has its `min_instances`; the command itself is what we ask with."""
+        deadline = time.monotonic() + timeout
+        while self.run("health", "--ready").returncode != 0:
+            assert time.monotonic() < deadline, "not started:\n" + self.lines.text()
+
     def run(self, *arguments: str, timeout: float = DEADLINE) -> subprocess.CompletedProcess[str]:
         """Another `passenger` command beside it."""
         return subprocess.run(
