@@ -63,7 +63,7 @@ def test_killed_core_comes_back_at_once() -> None:
         first = watchdog.pid_of("core")
         kill(first)
         watchdog.wait_line(r"core was killed by SIGKILL; it is started again at once")
-        assert watchdog.wait_line(r'core (\d+) started .*config={"apps": 1}')
+        watchdog.wait_line(r'core (\d+) started .*config={"apps": 1}')
         watchdog.wait_line(r"core is back")
         status = watchdog.ask("status")
         assert status["state"] == "running"
@@ -152,20 +152,17 @@ def test_applications_of_a_dead_core_are_swept() -> None:
 def test_orphans_are_reaped_silently() -> None:
     """Double-forked processes become children of the watchdog and are collected; none is taken for a component."""
     script = (
-        "import os,sys\n"
+        "import os, sys\n"
         "for i in range(50):\n"
         "    if os.fork() == 0:\n"
-        "        if os.fork() == 0: os._exit(7)\n"
-        "        os._exit(0)\n"
+        "        os._exit(0 if os.fork() else 7)\n"
         "    os.wait()\n"
-        "exec(sys.argv[1])"
+        "code, sys.argv = sys.argv[1], ['core', 'good']\n"
+        "exec(code)"
     )
     with registry() as folder:
-        plan = make_plan(folder)
-        argv = [plan.core_argv[0], "-c", script, plan.core_argv[2], "good"]
-        argv[4:] = ["good"]
-        code = "import sys; sys.argv = ['core', 'good']\n" + plan.core_argv[2]
-        with running(make_plan(folder, core_argv=[argv[0], "-c", script, code])) as watchdog:
+        python, _, core, _ = make_plan(folder).core_argv
+        with running(make_plan(folder, core_argv=[python, "-c", script, core])) as watchdog:
             watchdog.wait_ready()
             watchdog.ask("status")
             children = Path(f"/proc/{watchdog.process.pid}/task/{watchdog.process.pid}/children")
