@@ -65,7 +65,7 @@ class _Builder:
         paths = (*errors, *self._document.unresolved)
         broken: set[Path] = {path[:size] for path in paths for size in range(2, len(path) + 1)}
         if any(path[:1] == ("defaults",) for path in errors):
-            broken |= {("apps", name) for name in self._document.data.get("apps", {})}
+            broken |= {("apps", name) for name in self._table_of("apps")}
         return frozenset(broken)
 
     def _table_of(self, name: str) -> Mapping[str, Any]:

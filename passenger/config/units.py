@@ -130,5 +130,6 @@ def _guess(text: str, words: dict[str, str], units: dict[str, float] | dict[str,
     match = re.match(r"\s*([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([A-Za-z]*)\s*\Z", text)
     if match is None:
         return ""
-    unit = match[2] if match[2] in units else words.get(match[2].lower(), "")
+    lower = match[2].lower()
+    unit = match[2] if match[2] in units else words.get(lower, lower if lower in units else "")
     return f"{match[1]}{unit}" if unit else ""
