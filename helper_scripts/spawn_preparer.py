@@ -160,14 +160,15 @@ def execute(program: list[str], environ: dict[str, str]) -> NoReturn:
     name = program[0]
     try:
         os.execvpe(name, program, environ)  # noqa: S606 - argv, no shell
-    except FileNotFoundError:
-        where = "" if "/" in name else f" in PATH ({environ.get('PATH', '')})"
-        raise Refusal(
-            "interpreter-missing",
-            f"the interpreter {name} was not found{where}",
-            "make the virtual environment anew, or correct `python`",
-        ) from None
-    except PermissionError:
+    except (FileNotFoundError, PermissionError) as error:
+        in_path = "/" not in name
+        if in_path or isinstance(error, FileNotFoundError):  # closed folders in PATH are no reason to blame a file
+            where = f" in PATH ({environ.get('PATH', '')})" if in_path else ""
+            raise Refusal(
+                "interpreter-missing",
+                f"the interpreter {name} was not found{where}",
+                "make the virtual environment anew, or correct `python`",
+            ) from None
         raise Refusal(
             "interpreter-closed",
             f"user {user_name()} may not execute {name}",
