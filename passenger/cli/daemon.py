@@ -1,7 +1,8 @@
 """`passenger start --daemonize`: the instance goes to the background once it is ready, not before.
 
-The child gets a session of its own and its output in the log file, and becomes the watchdog. The parent waits on one
-pipe per instance for a line of JSON: `{"ready": true}` or `{"error": "..."}`. EOF without a line means it died.
+The child gets a session of its own and its output in the log file, and becomes the watchdog (or the parent of several).
+The command waits on a pipe for one line of JSON: `{"ready": true}` when all instances are, or `{"error": "..."}`. EOF
+without a line means that it died.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import select
-import time
+import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -21,30 +23,28 @@ from passenger.instance.plan import Plan
 GRACE = 30.0
 """Seconds on top of the watchdog's own start timeout, for its clean-up and nginx."""
 
+LONGEST_ANSWER = 65536
+
 Become = Callable[[Sequence[Plan], Mapping[str, str]], NoReturn]
 
 
 def run_in_background(plans: Sequence[Plan], *, log_file: str, environ: Mapping[str, str], become: Become) -> int:
     """Start the plans in a child and wait until all are ready; returns its pid. Raises HostError when one is not."""
     log = outputs.open_log(log_file)
-    pipes = [os.pipe() for _ in plans]
+    answer, announce = os.pipe()
     pid = os.fork()
     if pid == 0:
-        announcing = [replace(plan, readiness_fd=write) for plan, (_, write) in zip(plans, pipes, strict=True)]
-        _child(announcing, log, environ, become)
+        _child([replace(plan, readiness_fd=announce) for plan in plans], announce, log, environ, become)
     os.close(log)
-    for _, write in pipes:
-        os.close(write)
-    readers = {read: plan.name for plan, (read, _) in zip(plans, pipes, strict=True)}
+    os.close(announce)
     try:
-        _wait(readers, time.monotonic() + max(plan.start_timeout for plan in plans) + GRACE, log_file)
+        _wait(answer, max(plan.start_timeout for plan in plans) + GRACE, log_file)
     finally:
-        for reader in readers:
-            os.close(reader)
+        os.close(answer)
     return pid
 
 
-def _child(plans: Sequence[Plan], log: int, environ: Mapping[str, str], become: Become) -> NoReturn:
+def _child(plans: Sequence[Plan], announce: int, log: int, environ: Mapping[str, str], become: Become) -> NoReturn:
     """Never returns into the parent's code, whatever happens."""
     try:
         os.setsid()
@@ -52,39 +52,24 @@ def _child(plans: Sequence[Plan], log: int, environ: Mapping[str, str], become: 
         outputs.redirect_output(log)
         become(plans, environ)
     except PassengerError as error:
-        for plan in plans:
-            if plan.readiness_fd is not None:
-                os.write(plan.readiness_fd, json.dumps({"error": str(error)}).encode() + b"\n")
+        os.write(announce, json.dumps({"error": str(error)}).encode() + b"\n")
+    except Exception:  # a bug of ours: the log gets the traceback, the parent sees EOF
+        traceback.print_exc()
+        sys.stderr.flush()
     finally:
         os._exit(EXIT_FAILED)
 
 
-def _wait(readers: Mapping[int, str], deadline: float, log_file: str) -> None:
+def _wait(answer: int, timeout: float, log_file: str) -> None:
+    """Raises HostError unless the line says ready within `timeout` seconds (it is one write, so one read)."""
     poll = select.poll()
-    waiting = dict(readers)
-    buffers = dict.fromkeys(readers, b"")
-    for reader in readers:
-        poll.register(reader, select.POLLIN)
-    while waiting:
-        events = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
-        if not events:
-            raise HostError(f"instance {', '.join(waiting.values())} did not become ready", hint=f"look at {log_file}")
-        for reader, _ in events:
-            data = os.read(reader, 65536)
-            buffers[reader] += data
-            if data and b"\n" not in data:
-                continue
-            _check(buffers[reader], waiting.pop(reader), log_file)
-            poll.unregister(reader)
-
-
-def _check(line: bytes, name: str, log_file: str) -> None:
-    """Raises HostError unless the line says ready."""
+    poll.register(answer, select.POLLIN)
+    if not poll.poll(timeout * 1000):
+        raise HostError(f"not ready within {timeout:g} s; it goes on trying", hint=f"its output is in {log_file}")
+    line = os.read(answer, LONGEST_ANSWER)
     try:
-        answer: dict[str, Any] = json.loads(line) if line else {}
+        said: dict[str, Any] = json.loads(line) if line else {"error": "it ended before it was ready"}
     except ValueError:
-        answer = {}
-    if answer.get("ready"):
-        return
-    why = answer.get("error") or "it ended before it was ready"
-    raise HostError(f"instance {name} could not be started: {why}", hint=f"its whole output is in {log_file}")
+        said = {"error": f"it answered {line!r}"}
+    if not said.get("ready"):
+        raise HostError(f"could not be started: {said.get('error')}", hint=f"its whole output is in {log_file}")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+TIMEOUT = 60.0
 PASSENGER_STATUS = "from passenger.cli.main import passenger_status; passenger_status()"
 
 
@@ -18,19 +19,19 @@ def clean_environment(**variables: str) -> dict[str, str]:
 
 
 def passenger(
-    *arguments: str, cwd: Path, stdin: str | bytes = b"", timeout: float = 60.0, **variables: str
+    *arguments: str, cwd: Path, stdin: str | bytes = b"", **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run `python -m passenger ARGUMENTS` to its end."""
-    return _run([sys.executable, "-m", "passenger", *arguments], cwd, stdin, timeout, variables)
+    return _run([sys.executable, "-m", "passenger", *arguments], cwd, stdin, variables)
 
 
 def passenger_status(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the `passenger-status` program to its end."""
-    return _run([sys.executable, "-c", PASSENGER_STATUS, *arguments], cwd, b"", 60.0, variables)
+    return _run([sys.executable, "-c", PASSENGER_STATUS, *arguments], cwd, b"", variables)
 
 
 def _run(
-    command: list[str], cwd: Path, stdin: str | bytes, timeout: float, variables: dict[str, str]
+    command: list[str], cwd: Path, stdin: str | bytes, variables: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
     data = stdin.encode() if isinstance(stdin, str) else stdin
     done = subprocess.run(
@@ -40,6 +41,6 @@ def _run(
         env=clean_environment(**variables),
         capture_output=True,
         check=False,
-        timeout=timeout,
+        timeout=TIMEOUT,
     )
     return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
