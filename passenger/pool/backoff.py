@@ -34,7 +34,7 @@ class Backoff:
         """Something that began at `began_at` failed. `jitter` is random in [0, 1)."""
         if self.is_over(now):
             self.failures = 0
-        if began_at >= self._failed_at:
+        if began_at > self._failed_at:
             self.failures += 1
             wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(self.failures - 1, 10))
             self.retry_at = now + wait * (1 - SPREAD + 2 * SPREAD * jitter)

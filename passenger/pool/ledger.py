@@ -71,6 +71,7 @@ class Ledger:
 
     def add_group(self, name: str, app: App) -> Group:
         group = self.groups[name] = Group(name, app, self)
+        self.note_size(group)
         return group
 
     def let_go(self, group: Group) -> None:

@@ -183,6 +183,7 @@ class LogLines:
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
         self.log = Log(component="pool", fd=self._write, level="debug")
 
     def read(self) -> list[str]:
