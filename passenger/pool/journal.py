@@ -8,7 +8,7 @@ from typing import Final
 from passenger.clock import Clock
 from passenger.log import Log
 from passenger.pool.actions import Action
-from passenger.pool.model import Process, ProcessState, Spawning
+from passenger.pool.model import Group, Process, ProcessState, Spawning
 from passenger.pool.session import Refusal, RefusalReason
 from passenger.spawn.spawner import Exit, SpawnError
 
@@ -33,9 +33,28 @@ class Journal:
     def ready(self, process: Process) -> None:
         self._log.info("process ready", app=process.group.name, pid=process.pid, seconds=f"{process.spawn_seconds:.2f}")
 
-    def spawn_failed(self, spawning: Spawning, error: SpawnError) -> None:
+    def spawner_broke(self, spawning: Spawning, failure: SpawnError, error: Exception) -> None:
+        """A failed start is logged by the spawner; this is a bug in a spawner."""
+        trace = "".join(traceback.format_exception(error))
+        self._log.error(failure.summary, app=spawning.group.name, error_id=failure.error_id, traceback=trace)
+
+    def backing_off(self, group: Group, now: float) -> None:
+        """After a failed start: when the next one is made."""
+        seconds = group.backoff.remaining(now)
+        if seconds and group.last_error is not None:
+            self._log.warn(
+                "next start after a wait",
+                app=group.name,
+                seconds=f"{seconds:.1f}",
+                failures=group.backoff.failures,
+                error_id=group.last_error.error_id,
+            )
+
+    def roll_given_up(self, group: Group, error: SpawnError) -> None:
         self._log.error(
-            "start failed", app=spawning.group.name, error_id=error.error_id, category=error.category, why=error.summary
+            "the new configuration of the application was given up: its old processes go on",
+            app=group.name,
+            error_id=error.error_id,
         )
 
     def retired(self, process: Process, why: str) -> None:

@@ -70,7 +70,9 @@ class Pool:
             self._ledger.add_group(name, app)
         self._groups = self._ledger.groups
         self._starving = self._ledger.starving
-        self._starts = Starts(loop=loop, clock=clock, factory=factory, journal=self._journal, report=self._step)
+        self._starts = Starts(
+            loop=loop, clock=clock, factory=factory, journal=self._journal, report=self._on_start_over
+        )
         self._todo: deque[act.Action] = deque()
         self._is_acting = False
         self._timer: asyncio.TimerHandle | None = None
@@ -247,11 +249,22 @@ class Pool:
         self._journal.ready(process)
         process.running.when_exited(lambda exit_: self._on_exit(process, exit_))
 
+    def _on_start_over(self, event: ev.Ready | ev.SpawnFailed) -> None:
+        group = event.spawning.group
+        self._step(event)
+        if isinstance(event, ev.SpawnFailed):
+            if group.roll_error is event.error:
+                self._journal.roll_given_up(group, event.error)
+            self._journal.backing_off(group, self._now())
+
     def _on_exit(self, process: Process, exit_: Exit) -> None:
         lifetime = self._now() - process.started_at
         self._journal.exited(process, exit_, lifetime)
         summary = f"process {process.pid} {exit_}, {lifetime:.1f} s after it was ready"
-        self._step(ev.Exited(process, new_error(summary, "crashed"), self._clock.wall()))
+        error = new_error(summary, "crashed")
+        self._step(ev.Exited(process, error, self._clock.wall()))
+        if process.group.last_error is error:
+            self._journal.backing_off(process.group, self._now())
 
     def _ask_to_stop(self, action: act.AskToStop) -> None:
         _close_parked(action.process)

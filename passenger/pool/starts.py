@@ -76,11 +76,10 @@ class Starts:
             event = SpawnFailed(spawning, error, self._clock.wall())
         except Exception as error:  # a broken spawner must not leave a start open for ever
             failure = new_error(f"internal error while starting: {type(error).__name__}: {error}", "internal")
+            self._journal.spawner_broke(spawning, failure, error)
             event = SpawnFailed(spawning, failure, self._clock.wall())
         else:
             event = Ready(spawning, running)
-        if isinstance(event, SpawnFailed):
-            self._journal.spawn_failed(spawning, event.error)
         self._report(event)
 
     def _is_over(self, spawning: Spawning) -> None:

@@ -118,9 +118,9 @@ def test_a_spawn_error_reaches_who_waits_and_the_log(house: House) -> None:
     assert refusal.error is not None
     assert refusal.error.summary == "no such module: blog"
     assert refusal.retry_after == 1
-    line = next(line for line in house.lines.read() if "start failed" in line)
+    line = next(line for line in house.lines.read() if "next start after a wait" in line)
     assert "error_id=e1" in line
-    assert 'why="no such module: blog"' in line
+    assert "seconds=1.0" in line
 
 
 def test_a_spawner_that_breaks_is_a_failed_start(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,6 +137,7 @@ def test_a_spawner_that_breaks_is_a_failed_start(house: House, monkeypatch: pyte
     assert error is not None
     assert error.category == "internal"
     assert "ZeroDivisionError: oops" in error.summary
+    assert any(error.error_id in line and "Traceback" in line for line in house.lines.read())
 
 
 def test_a_callback_that_raises_harms_nobody_else_and_gives_its_place_back(house: House) -> None:
@@ -272,6 +273,7 @@ def test_a_roll_that_fails_is_reported_and_the_old_process_serves(house: House) 
     assert rolled.result() == {"a": "syntax error"}
     assert get(pool).granted().process.pid == old.pid
     assert not old.asked
+    assert any("its old processes go on" in line for line in house.lines.read())
 
 
 def test_a_roll_that_takes_too_long_is_named(house: House) -> None:
