@@ -20,6 +20,7 @@ from passenger.watchdog.loop import READ, Loop, Timer
 MAX_REQUEST: Final = 64 * 1024
 MAX_CONNECTIONS: Final = 32
 REQUEST_TIMEOUT: Final = 10.0
+ACCEPT_PAUSE: Final = 1.0
 
 Answer = Callable[[Mapping[str, Any]], None]
 Verb = Callable[[dict[str, Any], Answer], None]
@@ -37,20 +38,30 @@ class WatchdogApi:
         self._allowed = allowed
         self._log = log
         self._open: set[_Conversation] = set()
-        loop.watch(listener.fileno(), READ, self._accept)
+        self._resume: Timer | None = None
+        self._watch()
 
     def close(self) -> None:
         """Take no more requests; answers on their way still go out."""
+        if self._resume is not None:
+            self._resume.cancel()
         self._loop.unwatch(self._listener.fileno())
         self._listener.close()
         for conversation in list(self._open):
             conversation.close_when_sent()
 
+    def _watch(self) -> None:
+        self._loop.watch(self._listener.fileno(), READ, self._accept)
+
     def _accept(self, _: int) -> None:
         try:
             connection, _address = self._listener.accept()
-        except OSError as error:  # gone again, or out of descriptors: the next one may work
+        except BlockingIOError:
+            return
+        except OSError as error:  # out of descriptors, mostly: the connection waits in the queue, we do not spin
             self._log.warn("cannot accept on watchdog_api", reason=str(error.strerror))
+            self._loop.unwatch(self._listener.fileno())
+            self._resume = self._loop.after(ACCEPT_PAUSE, self._watch)
             return
         peer = peer_credentials(connection)
         if peer.uid not in self._allowed or len(self._open) >= MAX_CONNECTIONS:

@@ -132,9 +132,6 @@ class Nginx:
             else:
                 child.signal(number)
 
-    def is_testing(self) -> bool:
-        return self._test is not None
-
     def _launch(self, plan: Plan) -> Child:
         fds = self._listeners.fds()
         pid = launch(

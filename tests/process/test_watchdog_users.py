@@ -77,6 +77,26 @@ def as_nobody(attempt: Callable[[], object]) -> str:
 
 
 @pytest.mark.root
+def test_pid_1_of_a_container() -> None:
+    """As PID 1 signals act, orphans are reaped, and the exit status is that of the instance."""
+    script = "import os\nfor i in range(200):\n    if os.fork() == 0:\n        os._exit(0 if os.fork() else 7)\n    os.wait()\n"
+    with registry() as folder:
+        python, _, core, mode = make_plan(folder).core_argv
+        plan = make_plan(folder, core_argv=[python, "-c", script + core, mode])
+        with running(plan, prefix=("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")) as watchdog:
+            assert watchdog.wait_ready() == {"ready": True}
+            assert watchdog.ask("status")["watchdog_pid"] == 1
+            unshare = watchdog.process.pid
+            (inner,) = Path(f"/proc/{unshare}/task/{unshare}/children").read_text().split()
+            left = Path(f"/proc/{inner}/task/{inner}/children").read_text().split()
+            assert len(left) == 1, "only the core is left"
+            os.kill(int(inner), signal.SIGTERM)
+            watchdog.wait_line(r'core got .*"drain"')
+            assert watchdog.wait_exit() == 0
+            assert not Path(watchdog.paths.root).exists()
+
+
+@pytest.mark.root
 def test_children_get_the_oom_score_that_we_were_started_with() -> None:
     """The watchdog protects itself where it may, and never passes that on."""
     with registry() as folder, running(make_plan(folder)) as watchdog:
