@@ -46,6 +46,7 @@ class AppConnection:
         "_fd",
         "_log",
         "_loop",
+        "_opened",
         "_paused",
         "_pool",
         "_quiet",
@@ -56,7 +57,14 @@ class AppConnection:
     )
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, place: Socket, *, pool: SessionPool, log: Log
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        place: Socket,
+        *,
+        pool: SessionPool,
+        log: Log,
+        opened: set[AppConnection],
     ) -> None:
         self._loop = loop
         self._sock = sock
@@ -73,6 +81,8 @@ class AppConnection:
         self._dropped = 0
         self._quiet = select.poll()
         self._quiet.register(self._fd, select.POLLIN | select.POLLRDHUP)
+        self._opened = opened
+        opened.add(self)
         loop.add_reader(self._fd, self._on_readable)
 
     # An exchange, as its client drives it
@@ -142,6 +152,11 @@ class AppConnection:
                 self._loop.remove_reader(self._fd)
             self._fd = -1
             self._sock.close()
+            self._opened.discard(self)
+
+    def abandon(self) -> None:
+        """The core stops at once: close, whatever is going on."""
+        self._fail("the core stops")
 
     # Events
 

@@ -197,7 +197,7 @@ class Client:
         if name.startswith(":"):
             self._answer(errorresponse.plain(*self._handler.probes(name[1:])))
         else:
-            self._handler.log.warn("request for an application that is not configured", app=name)
+            self._handler.events.warn("request for an application that is not configured", app=name)
             self._answer(errorresponse.error(503))
 
     def _malformed(self, error: ScgiError) -> None:
@@ -243,7 +243,9 @@ class Client:
         except ConnectError as error:
             self._not_connected(session, data, error)
             return
-        connection = AppConnection(handler.loop, sock, session.socket, pool=handler.pool, log=handler.log)
+        connection = AppConnection(
+            handler.loop, sock, session.socket, pool=handler.pool, log=handler.events, opened=handler.connections
+        )
         if not self._begin(connection, session, data):
             self._not_connected(session, data, ConnectError("it closed the connection at once"))
 
@@ -253,14 +255,14 @@ class Client:
             self._busy_retries += 1
             handler.loop.call_later(BUSY_RETRY, self._connect, session, data)
         elif error.passing:
-            handler.log.warn("application process cannot be reached", pid=session.process.pid, reason=str(error))
+            handler.events.warn("application process cannot be reached", pid=session.process.pid, reason=str(error))
             self._answer(errorresponse.error(503, route=self._route, reason=str(error)))
             handler.pool.release(session)
         else:
             self._attempts += 1
             again = self._attempts < MAX_ATTEMPTS
             self._state = _QUEUED
-            handler.log.warn("application process cannot be reached", pid=session.process.pid, reason=str(error))
+            handler.events.warn("application process cannot be reached", pid=session.process.pid, reason=str(error))
             handler.pool.connection_failed(session, str(error))
             if again:
                 handler.pool.get(self._route.name, self)
@@ -430,7 +432,7 @@ class Client:
         connection, queued = self._connection, self._state is _QUEUED
         self._connection = None
         self._answer(errorresponse.error(504, route=self._route, reason="The response timeout is over."))
-        self._handler.log.warn("response timeout", app=self._route.name, state="queued" if queued else "running")
+        self._handler.events.warn("response timeout", app=self._route.name, state="queued" if queued else "running")
         if connection is not None:
             connection.client_left()
         elif queued:

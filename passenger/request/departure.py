@@ -36,6 +36,9 @@ class Departures:
             self._epoll.unregister(fd)
 
     def close(self) -> None:
+        """Idempotent."""
+        if self._epoll.closed:
+            return
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
         self._left.clear()

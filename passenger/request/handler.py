@@ -18,6 +18,7 @@ from typing import Any, Final
 from passenger.clock import Clock
 from passenger.config.model import KIB, App
 from passenger.log import Log
+from passenger.request.appconnection import AppConnection
 from passenger.request.client import Client
 from passenger.request.connecting import peer
 from passenger.request.departure import Departures
@@ -53,12 +54,14 @@ class RequestHandler:
         self.loop = loop
         self.pool = pool
         self.secret = connect_secret
-        self.log = log
+        self.events = log
         self.probes = probes
         self.max_head = max_head
         self.routes = routes_of(apps)
         self.wheel = Wheel(loop, clock)
         self.departures = Departures(loop)
+        self.connections: set[AppConnection] = set()
+        """Open ones, parked and in use."""
         self.active = 0
         self.handled = 0
         self.malformed = 0
@@ -91,7 +94,7 @@ class RequestHandler:
         self._check_drained()
 
     def close(self) -> None:
-        """Stop at once: requests in progress are cut, so that no web server takes them as whole."""
+        """Stop at once: requests in progress are cut, so that no web server takes them as whole. Idempotent."""
         for sock in self._listeners:
             self._pause_ends(sock)
             self.loop.remove_reader(sock.fileno())
@@ -99,6 +102,8 @@ class RequestHandler:
         for rider in self.wheel.riders():
             if isinstance(rider, Client):
                 rider.cut()
+        for connection in list(self.connections):
+            connection.abandon()
         self.wheel.close()
         self.departures.close()
 
@@ -118,7 +123,7 @@ class RequestHandler:
         self.malformed += 1
         if self._complained_at != self.wheel.now:
             self._complained_at = self.wheel.now
-            self.log.warn("malformed request refused", reason=error.message)
+            self.events.warn("malformed request refused", reason=error.message)
 
     def guarded(self, client: Client, step: Callable[..., None], *args: Any) -> None:
         """Run a step of a Client; a defect of ours ends that client only."""
@@ -127,7 +132,7 @@ class RequestHandler:
         except ScgiError:
             raise
         except Exception as error:
-            self.log.error("defect while a request was handled", error=repr(error))
+            self.events.error("defect while a request was handled", error=repr(error))
             client.cut()
 
     # Accepting
@@ -149,7 +154,7 @@ class RequestHandler:
             return True  # the peer has gone before it was accepted
         if peer(sock)[1] not in self._allowed:
             self.malformed += 1
-            self.log.warn("connection refused: its user may not connect", uid=peer(sock)[1])
+            self.events.warn("connection refused: its user may not connect", uid=peer(sock)[1])
             sock.close()
             return True
         self.active += 1
@@ -157,12 +162,12 @@ class RequestHandler:
         try:
             client.start()
         except Exception as error:
-            self.log.error("defect while a request was handled", error=repr(error))
+            self.events.error("defect while a request was handled", error=repr(error))
             client.cut()
         return True
 
     def _pause(self, listener: socket.socket, error: OSError) -> None:
-        self.log.error("cannot accept connections, pausing", error=str(error))
+        self.events.error("cannot accept connections, pausing", error=str(error))
         self.loop.remove_reader(listener.fileno())
         self._pauses[listener] = self.loop.call_later(ACCEPT_PAUSE, self._resume, listener)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from passenger.pool.session import IdleConnection, Refusal, Session, Waiter
 
@@ -75,7 +75,7 @@ class FakePool:
 
     def connection_failed(self, session: Session, reason: str) -> None:
         self.failures.append(reason)
-        self.processes = [process for process in self.processes if process is not session.process]
+        self.processes = [process for process in self.processes if process.socket is not cast("object", session.socket)]
         self.release(session)
 
     def close(self) -> None:
