@@ -8,6 +8,7 @@ Rules.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -38,6 +39,7 @@ def passenger_status() -> NoReturn:
 
 def guarded(run: Callable[[], int]) -> int:
     """Run a command; every way it can end becomes an exit status."""
+    _print_anything()
     try:
         status = run()
         sys.stdout.flush()
@@ -49,6 +51,12 @@ def guarded(run: Callable[[], int]) -> int:
         return EXIT_FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        report(PassengerError("the output cannot be written: no space left on device"))
+        _forget_stdout()
+        return EXIT_FAILED
     return status
 
 
@@ -67,6 +75,8 @@ def report(error: PassengerError) -> None:
 def dispatch(arguments: Sequence[str], group: str = "") -> int:
     """Run the command named by the first argument."""
     program = f"passenger {group}".rstrip()
+    if arguments[:1] == ["help"] and len(arguments) > 1:
+        return dispatch([*arguments[1:], "--help"], group)
     if not arguments or arguments[0] in {"--help", "-h", "help"}:
         print(help_text(group), end="")
         return EXIT_OK if arguments else EXIT_USAGE
@@ -111,6 +121,13 @@ def _unknown(name: str, group: str, program: str) -> int:
     guess = f" Did you mean `{near[0]}`?" if near else ""
     print(f"error: `{program}` has no command {name!r}.{guess}\nhint: {program} --help", file=sys.stderr)
     return EXIT_USAGE
+
+
+def _print_anything() -> None:
+    """A name that the locale cannot show is escaped, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _forget_stdout() -> None:

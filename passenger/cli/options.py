@@ -40,7 +40,7 @@ set_option = click.option(
     "sets",
     metavar="KEY=VALUE",
     multiple=True,
-    help="Override one value, such as apps.blog.min_instances=2. May be given several times.",
+    help="Override one value, such as apps.blog.min_instances=2. Repeatable. Not for secrets: every user sees it.",
 )
 
 instance_option = click.option(

@@ -47,6 +47,8 @@ class Resolution:
 
 def find_source(request: StartRequest, *, system_file: str = SYSTEM_FILE) -> Source:
     """Where the configuration of a request comes from. Raises InvalidConfigurationError when there is nothing."""
+    if request.config_file == "-":
+        raise click.UsageError("an instance cannot run from standard input: a reload reads the file again")
     if request.config_file is not None:
         return Source(str(Path(request.cwd) / request.config_file), request.cwd)
     local = Path(request.folder) / LOCAL_FILE

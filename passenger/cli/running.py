@@ -1,8 +1,9 @@
 """Which running instance a command means.
 
 Rules.
-1. Without `--registry`, the caller's own registry is searched first, then root's: `passenger status` of an ordinary
-   user finds the system's instance and is told if it may not ask it.
+1. `--registry`, else `PASSENGER_INSTANCE_REGISTRY_DIR`, is the only place that is searched. Without both, it is the
+   caller's own registry and root's: `passenger status` of an ordinary user finds the system's instance, and is told if
+   it may not ask it.
 2. None: exit status 3. Several and none chosen: exit status 3, with the list.
 """
 
@@ -22,12 +23,17 @@ def running_instances(registry: str | None, *, environ: Mapping[str, str] | None
     """Every instance of the registries that this user's commands look at."""
     environ = os.environ if environ is None else environ
     euid = os.geteuid()
-    if registry is not None:
-        return find_instances(str(Path(registry).absolute()), environ, euid)
-    places = dict.fromkeys(
-        (registry_dir(None, environ=environ, euid=euid), registry_dir(None, environ={}, euid=ROOT_UID))
-    )
-    return [record for place in places for record in find_instances(place, environ, euid)]
+    return [record for place in registries(registry, environ, euid) for record in find_instances(place, environ, euid)]
+
+
+def registries(named: str | None, environ: Mapping[str, str], euid: int) -> list[str]:
+    """The folders to search, in order, each once."""
+    if named is not None:
+        return [str(Path(named).absolute())]
+    own = registry_dir(None, environ=environ, euid=euid)
+    if environ.get("PASSENGER_INSTANCE_REGISTRY_DIR"):
+        return [own]
+    return list(dict.fromkeys((own, registry_dir(None, environ={}, euid=ROOT_UID))))
 
 
 def chosen_instance(name: str | None, registry: str | None) -> InstanceRecord:

@@ -7,6 +7,8 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,12 +47,20 @@ def test_help_costs_less_than_five_bare_pythons(page: list[str], tmp_path: Path)
     assert ratio(["-m", "passenger", *page], tmp_path) < 5
 
 
-def test_validating_a_thousand_apps_costs_less_than_forty_bare_pythons(tmp_path: Path) -> None:
-    """A fleet's file is checked in the blink of a deploy."""
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """A folder that applications' users can reach when we are root."""
+    with tempfile.TemporaryDirectory(prefix="pp", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_validating_a_thousand_apps_costs_less_than_forty_bare_pythons(reachable: Path) -> None:
+    """A fleet's file is checked, all stages, in the blink of a deploy."""
     app = (
         '[apps.app{n}]\napp_root = "{root}"\nserver_names = ["app{n}.example.com"]\nentry_point = "app{n}:application"\n'
         'app_env = "staging"\nstart_timeout = "60s"\nmax_request_queue_size = 50\nenv = {{ NAME = "app{n}" }}\n'
     )
     head = "config_version = 1\n[instances.main.core]\nmax_pool_size = 2000\n"
-    (tmp_path / "passenger.toml").write_text(head + "".join(app.format(n=n, root=tmp_path) for n in range(APPS)))
-    assert ratio(["-m", "passenger", "validate"], tmp_path) < 40
+    (reachable / "passenger.toml").write_text(head + "".join(app.format(n=n, root=reachable) for n in range(APPS)))
+    assert ratio(["-m", "passenger", "validate"], reachable) < 40

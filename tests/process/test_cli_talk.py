@@ -276,7 +276,32 @@ def test_passenger_status_colours_on_request(tmp_path: Path) -> None:
     assert done.stdout.startswith("\x1b[1;34m----------- General")
 
 
-def test_full_disk_or_closed_stdout_is_no_traceback(tmp_path: Path) -> None:
+def test_full_disk_is_no_traceback(tmp_path: Path) -> None:
+    """One line, exit status 1."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "passenger", "config", "keys"],
+            cwd=tmp_path,
+            env=clean_environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: the output cannot be written: no space left on device\n"
+
+
+def test_locale_that_cannot_show_a_name(tmp_path: Path) -> None:
+    """The name is escaped."""
+    (tmp_path / "passenger.toml").write_text('config_version = 1\n[apps.a]\napp_root = "."\nenv.X = "\u20ac"\n')
+    done = passenger("config", "show", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "\\u20ac" in done.stdout
+
+
+def test_closed_stdout_is_no_traceback(tmp_path: Path) -> None:
     """A reader that is gone before the first byte."""
     read, write = os.pipe()
     os.close(read)

@@ -152,6 +152,14 @@ def test_config_show_is_a_configuration(project: Path) -> None:
     assert again.returncode == 0, again.stderr
 
 
+@pytest.mark.parametrize("command", [["config", "show"], ["config", "render"], ["env"], ["start"]])
+def test_only_validate_reads_standard_input(command: list[str], project: Path) -> None:
+    """The others say so."""
+    done = passenger(*command, "--config", "-", cwd=project, stdin=GOOD)
+    assert done.returncode == 2
+    assert "standard input" in done.stderr
+
+
 def test_config_show_origin(project: Path) -> None:
     """File, flag, variable, default."""
     done = passenger(

@@ -56,6 +56,20 @@ def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert "Commands:" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "program"),
+    [
+        (["help", "version"], "passenger version"),
+        (["help", "config"], "passenger config"),
+        (["config", "help", "show"], "passenger config show"),
+    ],
+)
+def test_help_of_a_command(arguments: list[str], program: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`passenger help X` is `passenger X --help`."""
+    assert main.dispatch(arguments) == 0
+    assert f"Usage: {program} " in capsys.readouterr().out
+
+
 def test_no_command_is_a_usage_error() -> None:
     """The page is shown, but a script that forgot the command must notice."""
     assert main.dispatch([]) == 2
