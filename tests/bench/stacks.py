@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+
 from passenger.webserver.binary import find
 
-WORKERS = 2
+WORKERS = 6
 NGINX_WORKERS = 1
 PASSENGER_ROOT = Path("/usr/lib/ruby/vendor_ruby/phusion_passenger/locations.ini")
 APACHE = Path("/usr/sbin/apache2")

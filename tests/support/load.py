@@ -101,9 +101,9 @@ async def _drive(port: int, head: bytes, rate: float, stop: threading.Event, loa
     while not stop.is_set() and loop.time() - start < limit:
         due = start + number / rate
         number += 1
-        tick = loop.create_future()
-        loop.call_at(due, lambda waiting=tick: waiting.done() or waiting.set_result(None))
-        await tick
+        tick = asyncio.Event()
+        loop.call_at(due, tick.set)
+        await tick.wait()
         task = loop.create_task(one(due))
         pending.add(task)
         task.add_done_callback(pending.discard)
