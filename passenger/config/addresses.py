@@ -19,9 +19,10 @@ def parse_address(text: str) -> tuple[str, int]:
     if host == "*":
         return "0.0.0.0", port  # noqa: S104 - the user asked for every address
     try:
-        numeric = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+        bracketed = host.startswith("[") and host.endswith("]")
+        numeric = ipaddress.IPv6Address(host[1:-1]) if bracketed else ipaddress.IPv4Address(host)
     except ValueError:
-        raise ValueError(f"`{host}` is not an IP address") from None
+        raise ValueError(f"`{host}` is not an address: IPv4 stands as it is, IPv6 in brackets") from None
     return str(numeric), port
 
 

@@ -58,6 +58,11 @@ def test_report(case: str) -> None:
     assert (loaded.config is None) == any(found.severity == "error" for found in loaded.diagnostics)
 
 
+def test_no_golden_file_is_left_over() -> None:
+    """Every approved report belongs to a case."""
+    assert {path.stem for path in BAD.glob("*.txt")} == {case.partition("/")[0].removesuffix(".toml") for case in CASES}
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_code_in_name(case: str) -> None:
     """A file is about the code in its name, and says nothing under other codes."""
