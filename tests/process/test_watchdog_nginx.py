@@ -195,6 +195,9 @@ def test_reload_moves_to_other_addresses(tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             changes.write_text(json.dumps(new_page(watchdog, [old, taken.getsockname()[1]], "second")))
             assert "already in use" in watchdog.ask("reload")["error"]
+        anywhere = new_page(watchdog, [old], "second") | {"nginx_listen": [{"host": "0.0.0.0", "port": old}]}
+        changes.write_text(json.dumps(anywhere))
+        assert "needs a restart of the instance" in watchdog.ask("reload")["error"]
         assert get(old) == "first"
         first_master = watchdog.pid_of("nginx")
         changes.write_text(json.dumps(new_page(watchdog, [new], "second")))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from passenger.posix.sockets import BACKLOG, bind_unix, peer_credentials, usable_backlog
-from tests.support.watchdog import make_plan, registry, running
+from tests.support.watchdog import free_port, make_plan, registry, running
 
 NOBODY = 65534
 PYTHON = "/usr/bin/python3"
@@ -103,6 +103,32 @@ def test_children_get_the_oom_score_that_we_were_started_with() -> None:
         watchdog.wait_ready()
         mine = Path("/proc/self/oom_score_adj").read_text()
         assert Path(f"/proc/{watchdog.pid_of('core')}/oom_score_adj").read_text() == mine
+
+
+def test_careless_parent_does_not_matter() -> None:
+    """Ignored signals and a closed stdin are not inherited: exits are seen, children start with defaults."""
+    shell = "trap '' CHLD USR1 HUP TERM; exec \"$@\" <&-"
+    with registry() as folder, running(make_plan(folder), prefix=("sh", "-c", shell, "sh")) as watchdog:
+        assert watchdog.wait_ready() == {"ready": True}
+        core = watchdog.pid_of("core")
+        rows = Path(f"/proc/{core}/status").read_text().splitlines()
+        ignored = int(next(row.split()[1] for row in rows if row.startswith("SigIgn")), 16)
+        for number in (signal.SIGCHLD, signal.SIGUSR1, signal.SIGHUP, signal.SIGTERM):
+            assert not ignored & (1 << (number - 1)), number
+        assert Path(f"/proc/{core}/fd/0").readlink() == Path("/dev/null")
+        os.kill(core, signal.SIGKILL)
+        watchdog.wait_line("core is back")
+        watchdog.signal(signal.SIGTERM)
+        assert watchdog.wait_exit() == 0
+
+
+def test_core_gets_only_the_descriptors_it_is_meant_to_have() -> None:
+    """Standard streams, three sockets of ours; the launch document is read and closed."""
+    with registry() as folder, running(make_plan(folder, ports=[free_port()])) as watchdog:
+        assert watchdog.wait_ready() == {"ready": True}
+        folder_of_core = Path(f"/proc/{watchdog.pid_of('core')}/fd")
+        kinds = sorted(str(fd.readlink()).partition(":")[0] for fd in folder_of_core.iterdir())
+        assert kinds == ["/dev/null", "pipe", "pipe", "socket", "socket", "socket"]
 
 
 def test_api_survives_nonsense() -> None:
