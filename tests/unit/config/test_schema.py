@@ -23,6 +23,7 @@ BEYOND_SCHEMA = {
     "e203_float_for_integer.toml",  # 4.0 is an integer to JSON
     "e204_by_flag.toml",  # the mistake is not in the file
     "e204_by_variable.toml",
+    "e205_by_variable.toml",  # the mistake is in the environment
     "e206_line_break.toml",  # `$` of Python's re, not of a schema
     "e207_duration.toml",  # amounts are compared after reading the unit
     "e207_size.toml",
