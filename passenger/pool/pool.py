@@ -184,13 +184,12 @@ class Pool:
         Returns whether everything had ended by itself. To be called when the request layer accepts nothing more.
         """
         self._step(ev.Stopped())
-        if await self._until(self._ledger.is_empty, deadline):
-            is_clean = True
-        else:
-            is_clean = False
+        is_clean = await self._until(self._ledger.is_empty, deadline)
+        if not is_clean:
             self.kill_all()
-            await self._until(self._ledger.is_empty, self._now() + KILL_GRACE)
         await self._starts.settled(KILL_GRACE)
+        # What was killed, and what became ready although its start was called off, has still to be seen dead.
+        await self._until(self._ledger.is_empty, max(deadline, self._now() + KILL_GRACE))
         return is_clean
 
     def kill_all(self) -> None:

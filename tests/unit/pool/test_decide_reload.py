@@ -164,6 +164,12 @@ CASES: list[Case] = [
         ["retire p1: stopping", "stop p1", "call off b", "close g1", "dispose p1", "close g1"],
     ),
     (
+        "stop: what becomes ready although it was called off is stopped and waited for",
+        lambda: (world := World(a=app(min_instances=1)), world.start())[0],
+        lambda world: (late := world.starts[0], world.stop() + world.ready_late(late) + world.exit("p1"))[1],
+        ["call off a", "close g1", "watch p1", "stop p1", "dispose p1", "close g1"],
+    ),
+    (
         "stop: who waits is served first",
         lambda: (
             world := busy(World(a=app(max_instances=1)).with_ready("a", 1), "w1"),

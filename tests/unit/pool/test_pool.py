@@ -301,6 +301,50 @@ def test_a_live_key_of_the_start_makes_a_new_spawner(house: House) -> None:
     assert not first.asked
 
 
+def test_a_released_process_makes_room_at_once_for_an_application_that_has_none(house: House) -> None:
+    pool = house.pool(limits(1), a=app(), b=app())
+    first = get(pool, "a")
+    process = house.ready("a")
+    second = get(pool, "b")
+    pool.release(first.granted())
+    assert process.asked == ["stop"]
+    house.ready("b")
+    assert second.session is not None
+
+
+def test_drain_waits_for_a_process_whose_start_could_not_be_called_off(house: House) -> None:
+    """A spawner that has just finished may hand over its process in spite of the cancellation."""
+    pool = house.pool(a=app(min_instances=1))
+    pool.start()
+    house.turn()
+    process = StillProcess()
+
+    async def finished(start: Any) -> StillProcess:
+        try:
+            await start
+        except asyncio.CancelledError:
+            return process
+        raise AssertionError("not called off")
+
+    house.factory.open_starts()[0].fail()
+    house.turn()
+    house.clock.now += 2
+
+    async def spawn() -> StillProcess:
+        return await finished(house.loop.create_future())
+
+    house.factory.spawners[0].spawn = spawn  # type: ignore[method-assign]
+    pool.tick()
+    house.turn()
+    drained = house.loop.create_task(pool.drain(house.clock.now + 60))
+    house.turn()
+    assert process.asked == ["stop"]
+    assert not drained.done()
+    process.end()
+    house.turn()
+    assert drained.result() is True
+
+
 def test_drain_waits_for_requests_and_for_processes(house: House) -> None:
     pool = house.pool(a=app(min_instances=1), b=app(min_instances=1))
     pool.start()
