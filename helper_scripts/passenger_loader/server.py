@@ -46,11 +46,11 @@ class Server:
         self._workers = [Worker(self) for _ in range(threads)]
         self._polls: dict[int, Any] = {}
         self._wake: tuple[int, int] | None = os.pipe() if threads > 1 else None
+        signal.signal(signal.SIGTERM, lambda _number, _frame: self.stop(0))  # before anybody knows of this process
         self.wait: Callable[[socket.socket], None] = self._wait_with_stdin if threads == 1 else lambda _sock: None
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit status."""
-        signal.signal(signal.SIGTERM, lambda _number, _frame: self.stop(0))
         if self.threads == 1:
             self._workers[0].run()  # in the main thread: many libraries want to be there
         else:
