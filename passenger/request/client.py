@@ -11,7 +11,8 @@ States:
 Rules.
 1. Malformed bytes are answered 400 or the connection is closed; never an exception, never another request (F3).
 2. Every way out goes through `_finish` (response whole) or `cut` (everything else): see `abort`.
-3. At most one of IncomingHead, Upload, Departures and _discard reads from, or watches, the connection.
+3. At most one of IncomingHead, Upload and _discard reads from the connection. Departures only learn of its end: a web
+   server does not half-close, so whoever closes has gone.
 4. A request is tried again with another process only while nothing of it was sent, at most MAX_ATTEMPTS times.
 """
 
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from passenger.pool.session import Refusal, Session
 from passenger.request import errorresponse
-from passenger.request.abort import complete, cut, look, take
+from passenger.request.abort import LOOK, complete, cut, look, take
 from passenger.request.appconnection import AppConnection
 from passenger.request.connecting import ConnectError, connect
 from passenger.request.flow import Backlog
@@ -190,6 +191,9 @@ class Client:
                 self._body_left = head.length
         self._state = _QUEUED
         self._since = handler.wheel.now
+        if self.slot is not handler.wheel.fresh:
+            handler.wheel.move(self)
+            self.aged()
         handler.pool.get(route.name, self)
 
     def _no_route(self, app: bytes) -> None:
@@ -201,7 +205,8 @@ class Client:
             self._answer(errorresponse.error(503))
 
     def _malformed(self, error: ScgiError) -> None:
-        self._handler.count_malformed(error)
+        self._handler.count_malformed(error.message)
+        self._held = LOOK  # what has come is taken after the answer, so that a reset does not overtake it
         self._answer(errorresponse.error(400))
 
     # A process takes it
@@ -229,7 +234,6 @@ class Client:
             return False
         self._connection = connection
         if self._body_left:
-            self._unwatch()
             self._upload = Upload(self._handler.loop, self._sock, self._body_left, connection, self)
         return True
 
@@ -276,8 +280,7 @@ class Client:
         self._upload = None
         self._body_left = 0
         self._held = 1
-        if self.slot is not self._handler.wheel.fresh:
-            self.aged()
+        self._since = self._handler.wheel.now
 
     def request_taken(self) -> None:
         if self._upload is not None:
@@ -411,8 +414,7 @@ class Client:
 
     def aged(self) -> None:
         """The request is older than a tick: from now on its client may be missed."""
-        watchable = self._state in (_QUEUED, _RUNNING, _ANSWERED) and self._upload is None
-        if watchable and not self._watched:
+        if not self._watched and self._state in (_QUEUED, _RUNNING, _ANSWERED):
             self._watched = True
             self._handler.departures.watch(self._fd, self.left)
 

@@ -118,12 +118,12 @@ class RequestHandler:
         if self._drained is not None:
             self._check_drained()
 
-    def count_malformed(self, error: ScgiError) -> None:
-        """Count a request that is none; the reason is logged at most once per tick."""
+    def count_malformed(self, reason: str) -> None:
+        """Count a request that is none; the reason is logged at most once per tick. Never quotes the request."""
         self.malformed += 1
         if self._complained_at != self.wheel.now:
             self._complained_at = self.wheel.now
-            self.events.warn("malformed request refused", reason=error.message)
+            self.events.warn("malformed request refused", reason=reason)
 
     def guarded(self, client: Client, step: Callable[..., None], *args: Any) -> None:
         """Run a step of a Client; a defect of ours ends that client only."""
@@ -153,8 +153,7 @@ class RequestHandler:
                 return False
             return True  # the peer has gone before it was accepted
         if peer(sock)[1] not in self._allowed:
-            self.malformed += 1
-            self.events.warn("connection refused: its user may not connect", uid=peer(sock)[1])
+            self.count_malformed(f"user {peer(sock)[1]} may not connect")
             sock.close()
             return True
         self.active += 1

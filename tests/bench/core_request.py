@@ -127,15 +127,18 @@ async def serve_plain(listener: socket.socket, app_path: str) -> None:
     await server.serve_forever()
 
 
-async def serve_handler(listener: socket.socket, app_path: str, app_pid: int) -> None:
+async def serve_handler(
+    listener: socket.socket, app_path: str, app_pid: int, *, secret: bytes = SECRET, app: str = "bench"
+) -> None:
+    """A RequestHandler in front of one process, until cancelled."""
     loop = asyncio.get_running_loop()
     pool = FakePool()
     pool.add_process(pid=app_pid, address=f"unix:{app_path}", concurrency=64)
     handler = RequestHandler(
         loop=loop,
         pool=pool,
-        apps={"bench": App(app_root="/")},
-        connect_secret=SECRET,
+        apps={app: App(app_root="/")},
+        connect_secret=secret,
         allowed_uids=[os.getuid()],
         clock=SystemClock(),
         log=Log(component="core"),

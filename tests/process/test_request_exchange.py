@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import struct
 import threading
@@ -12,7 +13,7 @@ import pytest
 
 from passenger.config.model import App
 from passenger.pool.session import Refusal, RefusalReason
-from tests.support.requestcore import RequestCore, scgi
+from tests.support.requestcore import RequestCore, WebEnd, scgi
 
 
 def test_request_and_answer_travel_and_the_connection_is_used_again() -> None:
@@ -475,3 +476,60 @@ def _in_thread(action: Callable[[bytes], None], data: bytes) -> Callable[[], Non
     thread = threading.Thread(target=action, args=(data,))
     thread.start()
     return thread.join
+
+
+def test_slow_client_that_leaves_in_the_queue_is_noticed_too() -> None:
+    """E2 for a head that took longer than a tick to arrive."""
+    with RequestCore() as core:
+        core.connect(scgi())
+        app = core.accept()
+        app.request()
+        data = scgi(REQUEST_URI="/slow")
+        slow = core.connect(data[:100])
+        core.until(lambda: not core.handler.wheel.fresh)
+        slow.sock.sendall(data[100:])
+        core.until(lambda: len(core.pool.queue) == 1)
+        slow.sock.close()
+        core.until(lambda: core.pool.forgotten == 1)
+        app.ok()
+
+
+def test_accepting_pauses_without_descriptors_and_recovers() -> None:
+    """D2: the connections wait in the kernel, and everybody is answered in the end."""
+    with RequestCore(processes=0, probes=lambda name: (200, name)) as core:
+        sockets = [socket.socket(socket.AF_UNIX) for _ in range(3)]
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lowest_free = os.dup(0)
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+        try:
+            for sock in sockets:
+                sock.connect(core.path)
+            core.until(lambda: "cannot accept" in core.log_text())
+            assert core.call(lambda: core.handler.active) == 0
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for sock in sockets:
+            sock.sendall(scgi(app=":livez"))
+            assert WebEnd(sock).status() == 200
+            sock.close()
+
+
+def test_hundreds_may_wait_and_are_served_in_order() -> None:
+    """E1: one process, 300 queued requests, first come first served."""
+    with RequestCore() as core:
+        first = core.connect(scgi(REQUEST_URI="/first"))
+        app = core.accept()
+        assert app.request()["PATH_INFO"] == "/first"
+        waiting = []
+        for number in range(300):
+            waiting.append(core.connect(scgi(REQUEST_URI=f"/{number}")))
+            expected = number + 1
+            core.until(lambda: len(core.pool.queue) == expected)  # noqa: B023 - called before the next turn
+        app.ok(b"first")
+        assert first.response()[0].endswith(b"first")
+        for number, web in enumerate(waiting):
+            path = app.request()["PATH_INFO"]
+            assert path == f"/{number}"
+            app.ok(path.encode())
+            assert web.response()[0].endswith(path.encode())

@@ -7,6 +7,7 @@ import http.client
 import os
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -137,6 +138,43 @@ def test_core_that_is_closed_in_the_middle_is_an_error_for_the_client(binary: st
             response.read()
         web.close()
         app.sock.close()
+
+
+KILLED_CORE = """
+import asyncio, os, socket, sys
+import uvloop
+from tests.bench.core_request import serve_handler
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen(64)
+print("ready", flush=True)
+uvloop.run(serve_handler(listener, sys.argv[2], int(sys.argv[3]), secret=sys.argv[4].encode(), app="blog"))
+"""
+
+
+@pytest.mark.parametrize("request_body", [b"", b"x" * 300_000], ids=["empty", "large"])
+def test_core_that_is_killed_in_the_middle_is_an_error_for_the_client(binary: str, request_body: bytes) -> None:
+    """N2: kill -9 closes with the unread byte in place as well."""
+    with RequestCore() as idle:
+        path = str(idle.folder / "killed")
+        argv = [sys.executable, "-c", KILLED_CORE, path, idle.app_path, str(os.getpid()), SECRET.decode()]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            idle.path = path
+            with nginx(idle, binary, buffering="off") as front:
+                web = UnixHTTPConnection(front)
+                web.request("POST", "/", body=request_body)
+                app = idle.accept()
+                app.request()
+                app.exactly(len(request_body))
+                app.answer(b"HTTP/1.1 200 OK\r\n\r\npartial")
+                response = web.getresponse()
+                assert response.read(7) == b"partial"
+                process.kill()
+                with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+                    response.read()
+                web.close()
 
 
 def test_whole_streams_end_cleanly(binary: str) -> None:

@@ -268,15 +268,21 @@ def test_surplus_is_dropped_and_told() -> None:
     assert reader.surplus
 
 
-def test_end_of_stream_completes_only_what_has_no_other_end() -> None:
+@pytest.mark.parametrize(
+    ("data", "whole"),
+    [
+        (head() + b"abc", True),
+        (b"", False),
+        (OK, False),
+        (head(b"Content-Length: 2") + b"a", False),
+        (head(b"Transfer-Encoding: chunked") + b"1\r\na\r\n0\r\n", False),
+    ],
+)
+def test_end_of_stream_completes_only_what_has_no_other_end(*, data: bytes, whole: bool) -> None:
     reader = ResponseReader()
-    assert reader.feed(head() + b"abc") == head() + b"abc"
-    assert reader.ended()
-    assert not reader.reusable
-    for data in (b"", OK, head(b"Content-Length: 2") + b"a", head(b"Transfer-Encoding: chunked") + b"1\r\na\r\n0\r\n"):
-        reader.reset(bodiless=False)
-        reader.feed(data)
-        assert not reader.ended()
+    reader.feed(data)
+    assert not reader.complete
+    assert reader.ended() is whole
 
 
 def test_interim_responses_are_bounded() -> None:

@@ -1,0 +1,105 @@
+"""Responses of the core itself: what they say, and what they never say."""
+
+from __future__ import annotations
+
+import pytest
+
+from passenger.config.model import App
+from passenger.pool.session import Refusal, RefusalReason
+from passenger.request import errorresponse
+from passenger.request.routes import Route, routes_of
+from passenger.request.wheel import NEVER, ticks
+from passenger.spawn.spawner import SpawnError
+
+
+def route(**keys: object) -> Route:
+    return routes_of({"blog": App(app_root="/", **keys)})[b"blog"]  # type: ignore[arg-type]
+
+
+PRODUCTION = route()
+DEVELOPMENT = route(app_env="development")
+FAILURE = SpawnError(
+    "the application failed while loading <script>",
+    category="app",
+    error_id="a1b2c3",
+    steps=(("fork and exec", "done", 0.01), ("load the application", "failed", 1.5), ("announce", "not started", 0.0)),
+    output="Traceback <b>SECRET_KEY</b> \udce4",
+    hint="Fix it & try again",
+)
+
+
+def split(data: bytes) -> tuple[int, dict[str, str], str]:
+    head, body = data.split(b"\r\n\r\n", 1)
+    lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines[1:])
+    assert headers["Content-Length"] == str(len(body))
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "no-store" in headers["Cache-Control"]
+    return int(lines[0].split()[1]), headers, body.decode()
+
+
+def test_routes_hold_what_the_hot_path_needs() -> None:
+    assert Route(name="blog", base_uri=b"", response_ticks=ticks(600.0), explains_errors=False) == PRODUCTION
+    assert route(base_uri="/blog").base_uri == b"/blog"
+    assert route(response_timeout=0.0).response_ticks == NEVER
+    assert DEVELOPMENT.explains_errors
+    assert not route(app_env="development", friendly_error_pages=False).explains_errors
+    assert route(friendly_error_pages=True).explains_errors
+
+
+def test_spawn_error_says_nothing_but_its_id_in_production() -> None:
+    status, headers, body = split(
+        errorresponse.refused(Refusal(RefusalReason.SPAWN_FAILED, "blog", error=FAILURE), PRODUCTION)
+    )
+    assert status == 500
+    assert "Retry-After" not in headers
+    assert "a1b2c3" in body
+    for word in ("SECRET_KEY", "Traceback", "Fix it", "loading", "blog"):
+        assert word not in body
+
+
+def test_spawn_error_explains_everything_in_development_and_escapes_it() -> None:
+    _, _, body = split(errorresponse.refused(Refusal(RefusalReason.SPAWN_FAILED, "blog", error=FAILURE), DEVELOPMENT))
+    for text in (
+        "loading &lt;script&gt;",
+        "Traceback &lt;b&gt;SECRET_KEY",
+        "Fix it &amp; try",
+        "1.500 s",
+        "not started",
+        "a1b2c3",
+    ):
+        assert text in body
+    assert "<script" not in body
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "retry_after"),
+    [
+        (Refusal(RefusalReason.QUEUE_FULL, "blog"), 503, "1"),
+        (Refusal(RefusalReason.QUEUE_FULL, "blog", retry_after=7), 503, "7"),
+        (Refusal(RefusalReason.BACKING_OFF, "blog", retry_after=4), 503, "4"),
+        (Refusal(RefusalReason.BACKING_OFF, "blog", retry_after=4, error=FAILURE), 500, "4"),
+        (Refusal(RefusalReason.STOPPING, "blog"), 503, "1"),
+        (Refusal(RefusalReason.UNKNOWN_APP, "blog"), 503, "1"),
+        (Refusal(RefusalReason.SPAWN_FAILED, "blog"), 500, None),
+    ],
+)
+def test_refusals(refusal: Refusal, status: int, retry_after: str | None) -> None:
+    got, headers, _ = split(errorresponse.refused(refusal, PRODUCTION))
+    assert got == status
+    assert headers.get("Retry-After") == retry_after
+
+
+@pytest.mark.parametrize("status", [400, 502, 503, 504])
+def test_errors_give_their_reason_only_where_errors_are_explained(status: int) -> None:
+    for shown, where in ((True, DEVELOPMENT), (False, PRODUCTION), (False, None)):
+        got, _, body = split(errorresponse.error(status, route=where, reason="because <i>"))
+        assert got == status
+        assert ("because &lt;i&gt;" in body) == shown
+        assert "<i>" not in body
+
+
+def test_probes_are_plain_text() -> None:
+    status, headers, body = split(errorresponse.plain(503, "starting"))
+    assert (status, body) == (503, "starting\n")
+    assert headers["Content-Type"].startswith("text/plain")
