@@ -22,6 +22,7 @@ from passenger.watchdog.child import Reaper
 from passenger.watchdog.environment import Surroundings
 from passenger.watchdog.generations import Generations
 from passenger.watchdog.listeners import Listeners
+from passenger.watchdog.logpipe import LogPipe
 from passenger.watchdog.loop import Loop
 from passenger.watchdog.orphans import Orphans
 
@@ -42,11 +43,13 @@ class House:
         self.orphans = Orphans(loop, self.reaper, log)
         self.paths = InstancePaths(root=plan.instance_dir)
         self.listeners = Listeners()
+        self.log_pipe = LogPipe(environ=surroundings.child_environ, umask=surroundings.umask, log=log)
         self.sockets: dict[str, socket.socket] = {}
         self._clock = clock
         self._created_at = clock.wall()
         self._log = log
         self._stack = ExitStack()
+        self._stack.callback(self.log_pipe.close)
         try:
             self.directory = self._directory()
             self._furnish(plan)

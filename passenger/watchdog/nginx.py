@@ -21,8 +21,9 @@ from passenger.watchdog.child import Child, Reaper, describe
 from passenger.watchdog.command import Command, Result
 from passenger.watchdog.environment import Surroundings
 from passenger.watchdog.generations import Generations
-from passenger.watchdog.launch import launch
+from passenger.watchdog.launch import KEEP, NULL, launch
 from passenger.watchdog.listeners import Listeners
+from passenger.watchdog.logpipe import LogPipe
 from passenger.watchdog.loop import Loop
 from passenger.watchdog.probe import Probe
 
@@ -39,6 +40,7 @@ class Nginx:
         surroundings: Surroundings,
         listeners: Listeners,
         generations: Generations,
+        log_pipe: LogPipe,
         *,
         on_ready: Callable[[], None],
         on_gone: Callable[[Child | None, str], None],
@@ -49,6 +51,7 @@ class Nginx:
         self._surroundings = surroundings
         self._listeners = listeners
         self._generations = generations
+        self._log_pipe = log_pipe
         self._on_ready = on_ready
         self._on_gone = on_gone
         self._test: Command | None = None
@@ -140,6 +143,7 @@ class Nginx:
             fds=fds,
             umask=self._surroundings.umask,
             before_exec=dies_with_parent(signal.SIGTERM),
+            streams=(NULL, self._log_pipe.stream(), KEEP),
         )
         child = Child(
             "nginx",

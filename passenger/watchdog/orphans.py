@@ -46,9 +46,9 @@ class Orphans:
         others = (facts for facts in own_children() if facts.pid not in started)
         return [facts for facts in others if (facts.pid, facts.started) not in self._strangers]
 
-    def core_died(self, *, nginx_sessions: set[int]) -> None:
-        """What was adopted so far, except nginx workers, ends within GRACE seconds or is killed."""
-        self._kill_later([facts for facts in self.present() if facts.session not in nginx_sessions], GRACE, "core")
+    def core_died(self, *, other_sessions: set[int]) -> None:
+        """What was adopted so far, except members of the sessions given, ends within GRACE seconds or is killed."""
+        self._kill_later([facts for facts in self.present() if facts.session not in other_sessions], GRACE, "core")
 
     def nginx_died(self, session: int, patience: float) -> None:
         """Workers of a dead master were asked to finish; after `patience` seconds they are killed."""

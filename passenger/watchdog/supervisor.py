@@ -62,6 +62,7 @@ class Supervisor:
                 house.surroundings,
                 house.listeners,
                 house.generations,
+                house.log_pipe,
                 on_ready=lambda: self._component(m.NGINX, Event.READY),
                 on_gone=self._nginx_gone,
             )
@@ -198,8 +199,8 @@ class Supervisor:
             call(None, str(message.get("reason")))
 
     def _core_gone(self, child: Child, reason: str) -> None:
-        sessions = {self._nginx.child.pid} if self._nginx is not None and self._nginx.child is not None else set()
-        self._house.orphans.core_died(nginx_sessions=sessions)
+        others = {self._house.log_pipe.pid, self._nginx.child.pid if self._nginx and self._nginx.child else None}
+        self._house.orphans.core_died(other_sessions={pid for pid in others if pid is not None})
         self._log.debug("the core ended", pid=child.pid, how=reason)
         if self._waiting_core is not None:
             call, self._waiting_core = self._waiting_core[1], None
@@ -300,6 +301,7 @@ class Supervisor:
     def _exit(self, status: int, reason: str) -> None:
         self.status = status
         self._house.announcer.failed(reason or "the instance was stopped before it was ready")
+        self._house.log_pipe.close()
         self._house.orphans.sweep(self._loop.stop)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -202,3 +203,29 @@ env.COLOUR = "{secret}"
         after = pids()
         assert after["one"] == before["one"]
         assert after["two"] != before["two"]
+
+
+def test_access_log_reaches_a_stdout_that_is_a_socket(installation: Installation, place: Path) -> None:
+    """As under systemd, whose journal is a socket that nobody can open by name."""
+    root, port = hello(place), free_port()
+    config = configuration(place, port, f'[apps.a]\napp_root = "{root}"\n')
+    ours, theirs = socket.socketpair()
+    with registry() as folder, theirs:
+        child = subprocess.Popen(
+            [installation.passenger, "start", "--config", str(config)],
+            env=environment(folder),
+            stdin=subprocess.DEVNULL,
+            stdout=theirs.fileno(),
+            stderr=subprocess.STDOUT,
+        )
+        theirs.close()
+        lines = Lines(ours.makefile("r", errors="replace"))
+        ours.close()
+        try:
+            lines.wait_for(r"\bready\b")
+            assert fetch(port, "/logged").text == "hello"
+            lines.wait_for(r"GET /logged")
+        finally:
+            child.terminate()
+            assert child.wait(30) == 0
+            lines.until_end()

@@ -1,0 +1,67 @@
+"""nginx's stdout where ours cannot be opened by name: as under systemd, or after a change of user."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from passenger.log import Log
+from passenger.watchdog.launch import KEEP, NULL, launch
+from passenger.watchdog.logpipe import LogPipe
+
+ENVIRON = {"PATH": os.defpath}
+
+
+def pipe_for(stdout: str) -> LogPipe:
+    """A LogPipe that believes its stdout to be this path."""
+    return LogPipe(environ=ENVIRON, umask=0o022, log=Log(component="test", level="error"), stdout=stdout)
+
+
+def test_openable_stdout_is_used_as_it_is(tmp_path: Path) -> None:
+    """No pipe, no process."""
+    file = tmp_path / "log"
+    file.touch()
+    log_pipe = pipe_for(str(file))
+    assert log_pipe.stream() == KEEP
+    assert log_pipe.pid is None
+
+
+def test_lines_are_carried_and_the_carrier_ends_with_its_writers(tmp_path: Path) -> None:
+    """One carrier serves one master after the other, ignores TERM, and ends at EOF with every line written."""
+    target, saved = tmp_path / "out", os.dup(1)
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT)
+    os.dup2(fd, 1)
+    try:
+        log_pipe = pipe_for(str(tmp_path / "no" / "such"))
+        stream = log_pipe.stream()
+        assert log_pipe.stream() == stream
+        assert log_pipe.pid is not None
+        os.kill(log_pipe.pid, signal.SIGTERM)
+        for word in ("one", "two"):
+            script = f"echo {word} > /dev/stdout"
+            child = launch(["sh", "-c", script], env=ENVIRON, umask=0o022, streams=(NULL, stream, KEEP))
+            assert os.waitpid(child, 0)[1] == 0
+        log_pipe.close()
+        assert os.waitpid(log_pipe.pid, 0)[1] == 0
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+        os.close(fd)
+    assert target.read_text() == "one\ntwo\n"
+
+
+def test_killed_carrier_is_replaced(tmp_path: Path) -> None:
+    """The next master writes into a living pipe."""
+    log_pipe = pipe_for(str(tmp_path / "no" / "such"))
+    log_pipe.stream()
+    first = log_pipe.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    os.waitpid(first, 0)
+    log_pipe.stream()
+    second = log_pipe.pid
+    assert second is not None
+    assert second != first
+    log_pipe.close()
+    assert os.waitpid(second, 0)[1] == 0
