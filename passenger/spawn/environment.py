@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from passenger.config.model import App
-from passenger.posix.users import Account
+from passenger.posix.users import Identity
 
 OWN_PREFIXES: Final = ("PASSENGER_", "LISTEN_", "BASH_FUNC_", "NGINX")
 OWN_NAMES: Final = frozenset(
@@ -31,13 +31,17 @@ OWN_NAMES: Final = frozenset(
 )
 
 
-def inherited(core: Mapping[str, str], account: Account) -> dict[str, str]:
-    """The core's environment as far as it is none of its own business, for the given user."""
+def inherited(core: Mapping[str, str], identity: Identity) -> dict[str, str]:
+    """The core's environment as far as it is none of its own business, for the given user.
+
+    Without a switch the user's own names stay as they are: a container may set HOME for a user without an account.
+    """
+    account = identity.account
     kept = {name: value for name, value in core.items() if name not in OWN_NAMES and not name.startswith(OWN_PREFIXES)}
     kept.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-    kept |= {"HOME": account.home or "/", "USER": account.name, "LOGNAME": account.name}
-    kept["SHELL"] = account.shell or "/bin/sh"
-    return kept
+    users = {"HOME": account.home or "/", "USER": account.name, "LOGNAME": account.name}
+    users["SHELL"] = account.shell or "/bin/sh"
+    return kept | users if identity.switched else users | kept
 
 
 def passenger_variables(app: App) -> dict[str, str]:

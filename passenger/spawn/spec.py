@@ -99,7 +99,7 @@ def work_out(name: str, app: App, context: SpawnContext) -> SpawnSpec:
         identity=identity,
         shell=_login_shell(identity) if app.load_shell_envvars else None,
         program=(_interpreter(app, context), f"{context.helper_scripts}/{kind.loader}"),
-        inherited=environment.inherited(context.environ, identity.account),
+        inherited=environment.inherited(context.environ, identity),
         variables=variables,
         request=_request(name, app, kind, context),
     )

@@ -12,7 +12,7 @@
                                                     free text until EOF
 
 Theory of operation. Bytes go in by `feed` and `feed_eof`, events come out. A line that starts with `!> ` is a control
-line and becomes a Token; (State, Token) is looked up in `SpawnTalk.TRANSITIONS`. A pair that is not in the table is a fault.
+line and becomes a Token; (State, Token) is looked up in `SpawnTalk.TRANSITIONS`. A pair that is not there is a fault.
 
 Rules.
 1. Only control lines are held back and limited (MAX_CONTROL_LINE); output passes through at once, however long.

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from passenger.config.model import App, EnvValue
-from passenger.posix.users import Account
+from passenger.posix.users import Account, Identity
 from passenger.spawn import apptypes, environment
 
-ACCOUNT = Account("blog", 1001, 1001, "/home/blog", "/bin/bash")
+
+def who(account: Account, *, switched: bool = True) -> Identity:
+    return Identity(account=account, gid=account.gid, groups=(), switched=switched)
+
+
+BLOG = Account("blog", 1001, 1001, "/home/blog", "/bin/bash")
 
 
 def test_the_cores_own_business_is_left_out() -> None:
@@ -23,7 +28,7 @@ def test_the_cores_own_business_is_left_out() -> None:
         "ENV": "/y",
         "BASH_FUNC_ls%%": "() { :; }",
     }
-    assert environment.inherited(core, ACCOUNT) == {
+    assert environment.inherited(core, who(BLOG)) == {
         "PATH": "/bin",
         "LANG": "C.UTF-8",
         "HOME": "/home/blog",
@@ -35,9 +40,15 @@ def test_the_cores_own_business_is_left_out() -> None:
 
 def test_an_empty_environment_still_has_a_path() -> None:
     """A core that was started with nothing, and a user without home and shell."""
-    found = environment.inherited({}, Account("9", 9, 9, "", ""))
+    found = environment.inherited({}, who(Account("9", 9, 9, "", "")))
     assert found["PATH"]
     assert (found["HOME"], found["SHELL"]) == ("/", "/bin/sh")
+
+
+def test_without_a_switch_the_users_own_names_stay() -> None:
+    """Fault matrix D9: a random uid in a container, with HOME set by hand."""
+    found = environment.inherited({"HOME": "/app", "PATH": "/bin"}, who(Account("9", 9, 9, "/", ""), switched=False))
+    assert found == {"HOME": "/app", "PATH": "/bin", "USER": "9", "LOGNAME": "9", "SHELL": "/bin/sh"}
 
 
 def test_passenger_says_which_environment_and_where() -> None:
