@@ -101,8 +101,9 @@ class DirectProcess:
 
     def take_output(self, stream: str, data: bytes) -> None:
         """Output while starting: to the log and to the capture."""
-        if data == b"\n" and self._logs[stream].is_at_line_start():
-            return  # loaders end a partial line before they speak; mostly there is none
+        # Loaders end a partial line before they speak; mostly there is none, and that leaves an empty line.
+        if data.endswith(b"\n\n") or (data == b"\n" and self._logs[stream].is_at_line_start()):
+            data = data[:-1]
         self._logs[stream].feed(data)
         self.capture.add(data)
 

@@ -34,6 +34,7 @@ def with_profile(here: Place, profile: str, shell: str = "/bin/bash") -> tuple[A
     home = here.root / "home"
     home.mkdir(exist_ok=True)
     (home / ".profile").write_text(profile)
+    here.home = str(home)
     name = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
     entry = pwd.getpwnam(name)
     account = Account(entry.pw_name, entry.pw_uid, entry.pw_gid, str(home), shell)

@@ -64,6 +64,8 @@ class Place:
         shutil.copytree(resources.folder("helper_scripts"), root / "h", ignore=shutil.ignore_patterns("__pycache__"))
         self.python = reachable_python()
         self.log_fd = os.memfd_create("log")
+        self.home: str | None = None
+        """HOME of the one who runs everything, where nobody is switched."""
 
     def app(self, name: str, files: Mapping[str, str] | None = None, **keys: Any) -> App:
         """An application of the given files, owned by nobody when that is who it will run as."""
@@ -87,6 +89,8 @@ class Place:
         found = system_context(
             socket_dir=str(self.sockets), version="0", log_level="info", default_user="nobody", default_group=None
         )
+        if self.home is not None:
+            changes["environ"] = {**changes.get("environ", os.environ), "HOME": self.home}
         changes = {"python": self.python, "helper_scripts": str(self.root / "h"), **changes}
         return dataclasses.replace(found, **changes)
 
