@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from passenger.config.diagnostics import Origin, Path
+from passenger.config.instance import Listener
 from passenger.config.keys import KeySpec, keys_of
-from passenger.config.model import Config, EnvValue, Listener
+from passenger.config.model import Config, EnvValue
 from passenger.config.units import duration_text, size_text
 
 if TYPE_CHECKING:

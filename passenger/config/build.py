@@ -18,8 +18,9 @@ from typing import Any, Final
 from passenger.config.diagnostics import Path
 from passenger.config.document import Document
 from passenger.config.findings import Findings
+from passenger.config.instance import Instance, Listener
 from passenger.config.keys import KeySpec, keys_of
-from passenger.config.model import App, Config, EnvValue, Instance, Listener
+from passenger.config.model import App, Config, EnvValue
 from passenger.config.values import Values, absolute
 
 IMPLIED_INSTANCE: Final = "main"

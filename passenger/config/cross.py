@@ -14,7 +14,8 @@ from passenger.config.build import Built
 from passenger.config.diagnostics import Path
 from passenger.config.document import Document
 from passenger.config.findings import Findings
-from passenger.config.model import App, Instance
+from passenger.config.instance import Instance
+from passenger.config.model import App
 from passenger.config.routes import check_routes
 from passenger.config.suggest import closest
 from passenger.log import printable

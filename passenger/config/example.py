@@ -13,8 +13,9 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from passenger.config.instance import Instance
 from passenger.config.keys import KeySpec, keys_of
-from passenger.config.model import App, Instance
+from passenger.config.model import App
 from passenger.config.schema import plain
 
 WIDTH: Final = 100

@@ -16,7 +16,8 @@ from passenger.config.diagnostics import Path
 from passenger.config.document import Document
 from passenger.config.findings import Findings
 from passenger.config.host import Facts, Host, Person
-from passenger.config.model import App, Core
+from passenger.config.instance import Core
+from passenger.config.model import App
 from passenger.config.runas import RunAs
 from passenger.log import printable
 

@@ -14,7 +14,8 @@ from passenger.config.diagnostics import Path
 from passenger.config.document import Document
 from passenger.config.findings import Findings
 from passenger.config.host import Host
-from passenger.config.model import Instance, InstanceConfig
+from passenger.config.instance import Instance
+from passenger.config.model import InstanceConfig
 from passenger.config.paths import UNIX_PATH_MAX, instance_paths, registry_dir
 from passenger.config.values import LOG_WORDS
 from passenger.log import printable

@@ -16,8 +16,10 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any, Final, Literal
 
+from passenger.config.declare import Key, key_of
 from passenger.config.diagnostics import Path
-from passenger.config.model import App, Config, EnvValue, Key, Listener, key_of
+from passenger.config.instance import Listener
+from passenger.config.model import App, Config, EnvValue
 
 Kind = Literal[
     "string", "integer", "boolean", "duration", "size", "path", "strings", "listeners", "env", "table", "tables"

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
-from passenger.config.model import App, Config, EnvValue, key_of
+from passenger.config.declare import key_of
+from passenger.config.model import App, Config, EnvValue
 
 Kind = Literal["table", "names", "array", "text", "united", "other"]
 """`names`: a table with names of the user's choice. `united`: a string with a unit, such as "30s"."""

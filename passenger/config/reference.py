@@ -7,8 +7,9 @@ from typing import Final
 
 from passenger.config.codes import CODES
 from passenger.config.example import toml
+from passenger.config.instance import Listener
 from passenger.config.keys import KeySpec, Kind, keys_of
-from passenger.config.model import Config, Listener
+from passenger.config.model import Config
 from passenger.config.schema import plain
 from passenger.config.units import DURATION_UNITS, SIZE_UNITS
 
@@ -29,7 +30,7 @@ TYPES: Final[dict[Kind, str]] = {
 HEAD: Final = f"""\
 # Configuration
 
-Generated from the model (`python -m passenger.config.generate`): change `passenger/config/model.py`, not this page.
+Generated from the model (`python -m passenger.config.generate`): change the model in `passenger/config`, not this page.
 
 A configuration is one TOML file. `config/passenger.toml` shows every key, `schema/passenger.schema.json` tells editors,
 `passenger validate FILE` finds every mistake, and `passenger config show --origin` says where each value came from.

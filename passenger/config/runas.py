@@ -14,7 +14,8 @@ from passenger.config.diagnostics import Path
 from passenger.config.document import Document
 from passenger.config.findings import Findings
 from passenger.config.host import Host, Person
-from passenger.config.model import App, Core
+from passenger.config.instance import Core
+from passenger.config.model import App
 from passenger.log import printable
 
 

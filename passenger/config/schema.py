@@ -15,8 +15,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from passenger.config.instance import Listener
 from passenger.config.keys import KeySpec, anchor, keys_of
-from passenger.config.model import ENV_NAME_PATTERN, NAME_PATTERN, App, Config, EnvValue, Listener
+from passenger.config.model import App, Config, EnvValue
+from passenger.config.patterns import ENV_NAME_PATTERN, NAME_PATTERN
 from passenger.config.units import (
     DURATION_PATTERN,
     SIZE_PATTERN,

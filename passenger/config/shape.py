@@ -19,7 +19,7 @@ from passenger.config.diagnostics import Path
 from passenger.config.document import Document
 from passenger.config.findings import Findings, table_name
 from passenger.config.keys import KeySpec, spec_at, table_at
-from passenger.config.model import ENV_NAME_HELP, NAME_HELP
+from passenger.config.patterns import ENV_NAME_HELP, NAME_HELP
 from passenger.config.schema import judge
 from passenger.config.suggest import closest
 from passenger.config.units import duration_guess, size_guess

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+KIB, MIB = 1024, 1024 * 1024
+
 DURATION_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 SIZE_UNITS: Final = {
     "B": 1,

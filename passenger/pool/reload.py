@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
-from passenger.config.model import App, key_of
+from passenger.config.declare import key_of
+from passenger.config.model import App
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from passenger.clock import Clock
-from passenger.config.model import KIB, App
+from passenger.config.model import App
+from passenger.config.units import KIB
 from passenger.log import Log
 from passenger.request.appconnection import AppConnection
 from passenger.request.client import Client

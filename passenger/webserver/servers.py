@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from passenger.config.model import Admin, Listener, Nginx
+from passenger.config.instance import Admin, Listener, Nginx
 from passenger.webserver import addresses
 from passenger.webserver.scgi import Hop, away_location, on, probe_pass
 from passenger.webserver.sites import Site

@@ -13,7 +13,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
-from passenger.config.model import NAME_HELP, NAME_PATTERN, App, InstanceConfig, key_of
+from passenger.config.declare import key_of
+from passenger.config.model import App, InstanceConfig
+from passenger.config.patterns import NAME_HELP, NAME_PATTERN
 from passenger.webserver.tree import UnrenderableValueError
 
 _KEYS = {declared.name: key_of(declared) for declared in fields(App)}

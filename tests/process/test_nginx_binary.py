@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from passenger.config.model import Admin, App, AppNginx, Instance, InstanceConfig, Listener, Nginx
+from passenger.config.instance import Admin, Instance, Listener, Nginx
+from passenger.config.model import App, AppNginx, InstanceConfig
 from passenger.errors import HostError
 from passenger.webserver import EXTERNAL_FILE, render
 from passenger.webserver.binary import NginxBinary, ask, find, of_wheel

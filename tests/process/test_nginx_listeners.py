@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from passenger.config.model import App, Instance, InstanceConfig, Listener, Nginx
+from passenger.config.instance import Instance, Listener, Nginx
+from passenger.config.model import App, InstanceConfig
 from tests.support.http import fetch
 from tests.support.nginx_server import NginxServer, binary_paths, nginx_server
 from tests.support.scgi_backend import ScgiBackend

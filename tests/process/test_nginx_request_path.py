@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from passenger.config.model import Admin, App, AppNginx, Instance, InstanceConfig, Listener, Nginx
+from passenger.config.instance import Admin, Instance, Listener, Nginx
+from passenger.config.model import App, AppNginx, InstanceConfig
 from tests.support.http import fetch
 from tests.support.nginx_server import SECRET, NginxServer, address, binary_paths, bound, nginx_server
 from tests.support.scgi_backend import ScgiBackend, ScgiRequest, echo

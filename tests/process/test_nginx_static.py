@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from passenger.config.model import App, AppNginx, Instance, InstanceConfig, Listener, Nginx
+from passenger.config.instance import Instance, Listener, Nginx
+from passenger.config.model import App, AppNginx, InstanceConfig
 from tests.support.http import fetch
 from tests.support.nginx_server import NginxServer, binary_paths, nginx_server
 from tests.support.scgi_backend import ScgiBackend

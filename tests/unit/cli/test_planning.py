@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from passenger.cli.planning import Identities, PlanningHost, identities, make_plan
-from passenger.config.model import Admin, App, Core, EnvValue, Instance, InstanceConfig, Listener, Nginx
+from passenger.config.instance import Admin, Core, Instance, Listener, Nginx
+from passenger.config.model import App, EnvValue, InstanceConfig
 from passenger.errors import HostError
 from passenger.instance.plan import Listen, Plan, dump, load
 from passenger.posix.users import Account, Identity

@@ -12,7 +12,7 @@ from passenger.cli.discovery import Found
 from passenger.cli.resolve_plan import resolve_plan
 from passenger.cli.standalone import configuration_text, instance_name
 from passenger.cli.start_request import StartRequest
-from passenger.config.model import NAME_PATTERN
+from passenger.config.patterns import NAME_PATTERN
 
 WORDS = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"]), min_size=1, max_size=12)
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import tomli_w
 
+from passenger.config.instance import Instance, Listener
 from passenger.config.load import load
-from passenger.config.model import App, Config, EnvValue, Instance, Listener, of_instance
+from passenger.config.model import App, Config, EnvValue, of_instance
 
 HEAD = "config_version = 1\n"
 

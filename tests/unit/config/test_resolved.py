@@ -10,8 +10,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from passenger.config.instance import Instance, Listener
 from passenger.config.keys import KeySpec, keys_of
-from passenger.config.model import App, Config, EnvValue, Instance, InstanceConfig, Listener
+from passenger.config.model import App, Config, EnvValue, InstanceConfig
 from passenger.config.resolved import decode, encode
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

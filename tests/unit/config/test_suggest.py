@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from passenger.config.instance import Core, Nginx
 from passenger.config.keys import keys_of, tables
-from passenger.config.model import App, Core, Nginx
+from passenger.config.model import App
 from passenger.config.suggest import OTHER_NAMES, Suggestion, closest, distance, for_key
 
 

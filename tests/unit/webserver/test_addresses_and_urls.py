@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from passenger.config.model import Admin, App, Instance, InstanceConfig, Listener, Nginx
+from passenger.config.instance import Admin, Instance, Listener, Nginx
+from passenger.config.model import App, InstanceConfig
 from passenger.instance.plan import Listen
 from passenger.webserver import UnrenderableValueError, addresses, listens, url, urls
 

