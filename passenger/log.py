@@ -2,7 +2,9 @@
 
 Rules.
 1. Control bytes in messages and fields are escaped: one event can never look like two (fault matrix F22).
-2. A log reader that went away or a full disk never ends or blocks the caller for good: write errors are counted.
+2. A log reader that went away, stands still, or a full disk never ends the caller and holds it up for at most PATIENCE;
+   what could not be written is counted, and the next line that gets through says how many were lost (fault matrix A15,
+   C13, D13).
 3. No secret is passed in here; callers log names, ids and sizes.
 
 The standard `logging` package is not used: the watchdog must stay small, and there is no per-module tree to configure.
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import time
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
@@ -37,31 +40,78 @@ def printable(text: str) -> str:
     return text.translate(_ESCAPES)
 
 
+PATIENCE: Final = 0.1
+"""Seconds that a write waits for a reader that stands still; further writes then do not wait at all."""
+
+_PIECE: Final = 4096
+"""Bytes that a pipe takes without blocking once it is writable (PIPE_BUF)."""
+
+
+class Sink:
+    """A descriptor that lines are written to, shared by the logs of all components of a process."""
+
+    def __init__(self, fd: int, *, level: str, form: str) -> None:
+        self.threshold = LEVELS[level]
+        self.form = form
+        self.lost = 0
+        """Writes that were given up and not told of yet."""
+        self._fd = fd
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLOUT)
+        self._is_torn = False
+
+    def write(self, data: bytes) -> None:
+        """Write whole lines, or count them as lost."""
+        if self.lost:
+            data = f"({self.lost} writes to the log were lost: its reader stood still)\n".encode() + data
+        if self._is_torn:
+            data = b"\n" + data
+        view = memoryview(data)
+        patience = 0.0 if self.lost else PATIENCE
+        try:
+            while view:
+                if not self._poll.poll(patience * 1000):
+                    raise BlockingIOError
+                view = view[os.write(self._fd, view[:_PIECE]) :]
+        except OSError:
+            self.lost += 1
+            self._is_torn = self._is_torn or len(view) < len(data)
+        else:
+            self.lost = 0
+            self._is_torn = False
+
+
 class Log:
-    """Writes events of one component to one descriptor."""
+    """Writes events of one component."""
 
     def __init__(
-        self, *, component: str, instance: str = "", fd: int = 2, level: str = "info", form: str = "text"
+        self,
+        *,
+        component: str,
+        instance: str = "",
+        fd: int = 2,
+        level: str = "info",
+        form: str = "text",
+        sink: Sink | None = None,
     ) -> None:
         self.component = component
         self.instance = instance
-        self.lost = 0
-        self._fd = fd
-        self._form = form
-        self._threshold = LEVELS[level]
+        self._sink = sink if sink is not None else Sink(fd, level=level, form=form)
+
+    @property
+    def lost(self) -> int:
+        """Writes that did not get through since the last one that did."""
+        return self._sink.lost
 
     def child(self, component: str) -> Log:
-        """The same sink under another component name."""
-        levels = {number: name for name, number in LEVELS.items()}
-        return Log(
-            component=component, instance=self.instance, fd=self._fd, level=levels[self._threshold], form=self._form
-        )
+        """The same sink, with the same level whenever it changes, under another component name."""
+        return Log(component=component, instance=self.instance, sink=self._sink)
 
     def set_level(self, level: str) -> None:
-        self._threshold = LEVELS[level]
+        self._sink.threshold = LEVELS[level]
 
     def wants(self, level: Level) -> bool:
-        return LEVELS[level] <= self._threshold
+        return LEVELS[level] <= self._sink.threshold
 
     def error(self, message: str, **fields: object) -> None:
         self.write("error", message, fields)
@@ -76,27 +126,20 @@ class Log:
         self.write("debug", message, fields)
 
     def write(self, level: Level, message: str, fields: dict[str, object]) -> None:
-        if LEVELS[level] > self._threshold:
+        if LEVELS[level] > self._sink.threshold:
             return
-        line = self._json(level, message, fields) if self._form == "json" else self._text(level, message, fields)
-        self.raw(line.encode("utf-8", "backslashreplace") + b"\n")
-
-    def raw(self, data: bytes) -> None:
-        """Write whole lines as they are; what cannot be written is counted in `lost`."""
-        try:
-            os.write(self._fd, data)
-        except OSError:
-            self.lost += 1
+        line = self._json(level, message, fields) if self._sink.form == "json" else self._text(level, message, fields)
+        self._sink.write(line.encode("utf-8", "backslashreplace") + b"\n")
 
     def forward(self, prefix: str, lines: Sequence[str], fields: Mapping[str, object]) -> None:
         """Write lines of somebody else, whatever the level, in one go: with a prefix as text, with fields as JSON."""
-        if self._form == "json":
+        if self._sink.form == "json":
             whole = [self._json("info", line, dict(fields)) for line in lines]
         else:
             start = f"{_timestamp()} info  {self.component}: {prefix}"
             whole = [start + printable(line) for line in lines]
         whole.append("")
-        self.raw("\n".join(whole).encode("utf-8", "backslashreplace"))
+        self._sink.write("\n".join(whole).encode("utf-8", "backslashreplace"))
 
     def _json(self, level: str, message: str, fields: dict[str, object]) -> str:
         record: dict[str, object] = {"time": _timestamp(), "level": level, "component": self.component}
