@@ -47,8 +47,7 @@ def users(pid: int) -> dict[str, set[int]]:
     return found
 
 
-@pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="switching users needs root")
+@pytest.mark.root("applications run as other users")
 def test_root_runs_each_application_as_its_user(installation: Installation, site: Path) -> None:
     """Two users; no worker is root; the core keeps root because it has to switch."""
     port, daemon, nobody = free_port(), pwd.getpwnam("daemon"), pwd.getpwnam("nobody")
@@ -80,8 +79,7 @@ load_shell_envvars = true
         assert instance.stop() == 0
 
 
-@pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="dropping root needs root")
+@pytest.mark.root("there is root to be dropped")
 def test_core_drops_root_when_it_can(installation: Installation, site: Path) -> None:
     """All applications run as the core's own user: nothing but watchdog and nginx's master keeps root."""
     port, nobody = free_port(), pwd.getpwnam("nobody")
@@ -97,8 +95,7 @@ def test_core_drops_root_when_it_can(installation: Installation, site: Path) -> 
         assert instance.stop() == 0
 
 
-@pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="becoming somebody else needs root")
+@pytest.mark.root("the test becomes somebody else")
 def test_ordinary_user_runs_everything_as_himself(installation: Installation, site: Path) -> None:
     """No root anywhere; `user =` is a configuration error."""
     port, daemon = free_port(), pwd.getpwnam("daemon")

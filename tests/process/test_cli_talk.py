@@ -151,7 +151,7 @@ def test_dead_socket_means_not_running(tmp_path: Path) -> None:
     assert "the core of instance main is not running" in done.stderr
 
 
-@pytest.mark.root
+@pytest.mark.root("an ordinary user asks about root's instance")
 def test_permission_denied_says_sudo(tmp_path: Path) -> None:
     """An ordinary user finds root's instance but may not ask it."""
     with fake_instances("main", answers=HEALTHY) as (instance,):

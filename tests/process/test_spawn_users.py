@@ -15,12 +15,11 @@ import pytest
 from passenger.spawn.running import DirectProcess
 from tests.support.spawning import Place, place, proc_text, run, stopped
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.root("processes switch users")
 
 
 @pytest.fixture(name="here")
 def _here() -> Iterator[Place]:
-    assert os.geteuid() == 0, "these tests switch users: run them as root, or leave them out with -m 'not root'"
     with place() as made:
         yield made
 

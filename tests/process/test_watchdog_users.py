@@ -21,7 +21,7 @@ PYTHON = "/usr/bin/python3"
 """An interpreter that every user can reach."""
 
 
-@pytest.mark.root
+@pytest.mark.root("the core becomes another user")
 def test_core_runs_as_the_given_user_and_no_other() -> None:
     """uid, gid and groups are exactly those of the plan; `apps` belongs to it; the api stays root's."""
     with registry() as folder:
@@ -76,7 +76,7 @@ def as_nobody(attempt: Callable[[], object]) -> str:
     return name
 
 
-@pytest.mark.root
+@pytest.mark.root("unshare makes a process namespace")
 def test_pid_1_of_a_container() -> None:
     """As PID 1 signals act, orphans are reaped, and the exit status is that of the instance."""
     script = "import os\nfor i in range(200):\n    if os.fork() == 0:\n        os._exit(0 if os.fork() else 7)\n    os.wait()\n"
@@ -96,7 +96,7 @@ def test_pid_1_of_a_container() -> None:
             assert not Path(watchdog.paths.root).exists()
 
 
-@pytest.mark.root
+@pytest.mark.root("only root may lower its OOM score")
 def test_children_get_the_oom_score_that_we_were_started_with() -> None:
     """The watchdog protects itself where it may, and never passes that on."""
     with registry() as folder, running(make_plan(folder)) as watchdog:
