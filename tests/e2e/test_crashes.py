@@ -31,6 +31,7 @@ nginx.listen = ["127.0.0.1:{port}"]
 app_root = "{root}"
 python = "{installation.python}"
 min_instances = 4
+max_request_queue_size = 2000  # holds what comes while four Flasks start anew beside whatever else this machine does
 env.FLASK_SECRET = "x"
 """
     )

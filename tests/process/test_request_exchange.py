@@ -104,7 +104,7 @@ def test_long_head_is_taken_up_to_the_limit() -> None:
 def test_malformed_requests_are_answered_400(data: bytes) -> None:
     """No process is bothered, and the next request works."""
     with RequestCore() as core:
-        assert core.connect(data).status() == 400
+        assert core.connect_at_once(data).status() == 400
         web = core.connect(scgi())
         app = core.accept()
         app.request()

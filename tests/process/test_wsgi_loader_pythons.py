@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -24,7 +25,7 @@ application = validator(app)
 
 
 def interpreters() -> dict[str, str]:
-    """Version -> program, from PATH and from the places where version managers put them."""
+    """Version -> program, from PATH and from the places where version managers put them, as far as they run."""
     found = {"{}.{}".format(*sys.version_info): sys.executable}
     for minor in range(8, 15):
         if path := shutil.which(f"python3.{minor}"):
@@ -33,7 +34,14 @@ def interpreters() -> dict[str, str]:
         version = re.match(r"3\.\d+", place.parts[-3])
         if version and int(version[0][2:]) >= 8:
             found[version[0]] = str(place)
-    return found
+    return {version: python for version, python in found.items() if runs(version, python)}
+
+
+def runs(version: str, python: str) -> bool:
+    """Whether the program is that Python: a version manager's stand-in may refuse to be one."""
+    command = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    return done.stdout.strip() == version
 
 
 @pytest.mark.parametrize(("version", "python"), sorted(interpreters().items()))

@@ -478,8 +478,9 @@ def test_hop_by_hop_headers_stay_here(bad: Connection) -> None:
 
 
 def test_a_failing_close_comes_after_the_response(broken: Loader, bad: Connection) -> None:
-    """The response is whole; the error is logged."""
+    """The response is whole; the error is logged before the connection is closed."""
     assert get(bad, "/close-fails")[2] == b"body"
+    assert bad.is_closed()
     assert fresh(broken) == b"ok"
     assert "close failed" in broken.errors()
 

@@ -175,6 +175,10 @@ class RequestCore:
             sock.sendall(data)
         return WebEnd(sock)
 
+    def connect_at_once(self, data: bytes) -> WebEnd:
+        """The same, with all bytes there when the handler first looks: its loop waits meanwhile."""
+        return self.call(lambda: self.connect(data))
+
     def accept(self) -> AppEnd:
         """The next connection to the process."""
         sock, _ = self.app_listener.accept()

@@ -21,11 +21,11 @@ from typing import Any
 
 from passenger.config.paths import InstancePaths
 from passenger.instance.plan import PLAN_FD_VARIABLE, Listen, Plan, to_memory
+from passenger.webserver.binary import find
 from passenger.wire.control import Decoder, encode
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEADLINE = 20.0
-NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 
 CORE = r"""
 import json, os, socket, subprocess, sys
@@ -123,7 +123,7 @@ def make_plan(
         request_gid=None,
         apps_dir_mode=0o700,
         nginx_mode="managed" if ports else "off",
-        nginx_argv=[NGINX] if ports else [],
+        nginx_argv=[find(None, search_path=os.environ["PATH"]).path] if ports else [],
         nginx_files={"nginx.conf": nginx_conf(root, ports, "first")} if ports else {},
         nginx_listen=[Listen(host="127.0.0.1", port=port) for port in ports or []],
         allowed_uids=[],
