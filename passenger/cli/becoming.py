@@ -12,9 +12,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from passenger.cli.programs import python_module
 from passenger.errors import HostError
 from passenger.instance.plan import PLAN_FD_VARIABLE, Plan, to_memory
+from passenger.instance.programs import python_module
 
 
 def become_watchdog(plans: Sequence[Plan], environ: Mapping[str, str]) -> NoReturn:

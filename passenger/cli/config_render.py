@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from passenger.cli.configuration import find_file, read_valid
+from passenger.cli.configuration import accepted, find_file, judge
 from passenger.cli.options import config_option, examples, set_option
 from passenger.cli.planning import PlanningHost, find_nginx, identities, nginx_files
 from passenger.cli.resolution import choose
@@ -30,7 +30,7 @@ def render(config_file: str | None, sets: tuple[str, ...], instance: str | None,
     ones in its instance directory; an nginx of your own (mode `external`) includes them from there.
     """
     cwd = str(Path.cwd())
-    valid = read_valid(find_file(config_file, cwd=cwd), cwd=cwd, flags=sets, environ=os.environ, host=None)
+    valid = accepted(judge(find_file(config_file, cwd=cwd), cwd=cwd, flags=sets, environ=os.environ, host=None))
     host = planning_host()
     for name in choose((instance,) if instance else (), valid.config):
         files = _files(of_instance(valid.config, name), host)

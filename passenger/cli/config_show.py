@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from passenger.cli.configuration import Valid, find_file, read_valid
+from passenger.cli.configuration import Valid, accepted, find_file, judge
 from passenger.cli.effective import effective, leaves, origin_of
 from passenger.cli.options import config_option, examples, format_option, set_option
 from passenger.cli.resolution import quoted
@@ -27,7 +27,7 @@ from passenger.log import printable
 def show(*, config_file: str | None, sets: tuple[str, ...], form: str, origin: bool) -> int:
     """Show the configuration in effect: files, overrides and defaults together. Secrets are not shown, nor read."""
     cwd = str(Path.cwd())
-    valid = read_valid(find_file(config_file, cwd=cwd), cwd=cwd, flags=sets, environ=os.environ, host=None)
+    valid = accepted(judge(find_file(config_file, cwd=cwd), cwd=cwd, flags=sets, environ=os.environ, host=None))
     data = effective(valid.config, valid.document)
     if form == "json":
         print(json.dumps(_with_origins(data, valid) if origin else data, indent=2))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from passenger.config.host import Host
     from passenger.config.load import Loaded
     from passenger.config.model import Config
+    from passenger.config.ports import OwnPorts
 
 LOCAL_FILE = "passenger.toml"
 SYSTEM_FILE = "/etc/passenger/passenger.toml"
@@ -68,7 +69,7 @@ def judge(
     environ: Mapping[str, str],
     host: Host | None,
     text: str | None = None,
-    own_ports: frozenset[tuple[str, int]] = frozenset(),
+    own_ports: OwnPorts | None = None,
 ) -> Loaded:
     """Every stage of validation.
 
@@ -85,18 +86,8 @@ def judge(
         gc.enable()
 
 
-def read_valid(
-    file: str,
-    *,
-    cwd: str,
-    flags: Sequence[str],
-    environ: Mapping[str, str],
-    host: Host | None,
-    text: str | None = None,
-    own_ports: frozenset[tuple[str, int]] = frozenset(),
-) -> Valid:
+def accepted(loaded: Loaded) -> Valid:
     """A configuration that passed every stage. Raises InvalidConfigurationError with the report of all mistakes."""
-    loaded = judge(file, text=text, environ=environ, flags=flags, cwd=cwd, host=host, own_ports=own_ports)
     report = report_on(loaded, stream_is_colour=wants_colour(sys.stderr, os.environ)) if loaded.diagnostics else ""
     if loaded.config is None or loaded.document is None:
         raise InvalidConfigurationError(report)

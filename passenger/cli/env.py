@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from passenger.cli.configuration import Valid, find_file, read_valid
+from passenger.cli.configuration import Valid, accepted, find_file, judge
 from passenger.cli.effective import SECRET, effective
 from passenger.cli.options import config_option, examples, format_option, set_option
 from passenger.cli.spawning import spawn_context
@@ -44,7 +44,7 @@ def env(*, app_name: str | None, config_file: str | None, sets: tuple[str, ...],
     from passenger.spawn.environment_report import explain as report
 
     cwd = str(Path.cwd())
-    valid = read_valid(find_file(config_file, cwd=cwd), cwd=cwd, flags=sets, environ=os.environ, host=None)
+    valid = accepted(judge(find_file(config_file, cwd=cwd), cwd=cwd, flags=sets, environ=os.environ, host=None))
     name = chosen_app(app_name, list(valid.config.apps))
     app = with_unread_secrets(name, valid)
     context = spawn_context(of_instance(valid.config, str(app.instance)))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from passenger.cli.configuration import LOCAL_FILE, SYSTEM_FILE, read_valid
+from passenger.cli.configuration import LOCAL_FILE, SYSTEM_FILE, accepted, judge
 from passenger.cli.discovery import Found, discover
 from passenger.cli.standalone import SHOWN_NAME, configuration_text
 from passenger.cli.start_request import StartRequest
@@ -24,6 +24,7 @@ from passenger.errors import InstanceSelectionError, InvalidConfigurationError
 if TYPE_CHECKING:
     from passenger.config.host import Host
     from passenger.config.model import Config
+    from passenger.config.ports import OwnPorts
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,14 @@ def resolve(
     *,
     environ: Mapping[str, str],
     host: Host | None,
-    own_ports: frozenset[tuple[str, int]] = frozenset(),
+    own_ports: OwnPorts,
 ) -> Resolution:
     """The valid configuration of a request. Raises InvalidConfigurationError, InstanceSelectionError, UsageError."""
     flags = [*overrides(request, source, environ), *request.sets]
-    valid = read_valid(
+    loaded = judge(
         source.file, cwd=source.cwd, flags=flags, environ=environ, host=host, text=source.text, own_ports=own_ports
     )
+    valid = accepted(loaded)
     files = () if source.text is not None else tuple(str(Path(source.cwd) / file) for file in valid.document.files)
     return Resolution(valid.config, files, choose(request.instances, valid.config))
 

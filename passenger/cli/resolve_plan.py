@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 
 import click
 
 from passenger.cli.configuration import validation_host
+from passenger.cli.own_ports import ports_of_file
 from passenger.cli.planning import make_plan
 from passenger.cli.resolution import find_source, resolve
 from passenger.cli.start_request import StartRequest
 from passenger.cli.system import planning_host, reload_argv
-from passenger.config.model import of_instance
+from passenger.config.model import Config, of_instance
+from passenger.config.ports import Address, OwnPorts
 from passenger.errors import EXIT_OK, HostError, InstanceSelectionError, InvalidConfigurationError
 from passenger.instance.plan import Plan, dump, load
 
@@ -34,10 +37,14 @@ def resolve_plan(instance: str, **options: str | int | tuple[str, ...] | None) -
     """Resolve the configuration of a running instance again (called by the watchdog)."""
     running = _running_plan(sys.stdin.buffer.read())
     request = StartRequest(instances=(instance,), **options)  # type: ignore[arg-type]
-    own_ports = frozenset((listen.host, listen.port) for listen in running.nginx_listen)
+    source = find_source(request)
     try:
         resolution = resolve(
-            request, find_source(request), environ=os.environ, host=validation_host(), own_ports=own_ports
+            request,
+            source,
+            environ=os.environ,
+            host=validation_host(),
+            own_ports=_own_ports(running, ports_of_file(source.file, environ=os.environ, euid=os.geteuid())),
         )
     except InstanceSelectionError as error:
         raise InvalidConfigurationError(
@@ -54,6 +61,19 @@ def resolve_plan(instance: str, **options: str | int | tuple[str, ...] | None) -
     sys.stdout.buffer.write(dump(plan))
     sys.stdout.buffer.flush()
     return EXIT_OK
+
+
+def _own_ports(running: Plan, of_file: OwnPorts) -> OwnPorts:
+    """Also right for a folder without a file, and for an instance that the file no longer has: that is the mistake to
+    report, not the port of the instance that took its place."""
+    own = frozenset((listen.host, listen.port) for listen in running.nginx_listen)
+
+    def look(config: Config) -> Mapping[str, frozenset[Address]]:
+        if running.name not in config.instances:
+            return dict.fromkeys(config.instances, own)
+        return {**of_file(config), running.name: own}
+
+    return look
 
 
 def _running_plan(data: bytes) -> Plan:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -14,6 +13,7 @@ from passenger.cli.becoming import become_watchdog
 from passenger.cli.configuration import validation_host
 from passenger.cli.daemon import run_in_background
 from passenger.cli.options import config_option, examples, set_option
+from passenger.cli.own_ports import is_same_file, ports_of_file
 from passenger.cli.planning import make_plan
 from passenger.cli.resolution import Resolution, Source, find_source, resolve
 from passenger.cli.standalone import instance_name
@@ -90,7 +90,8 @@ def start(
 
 def make_plans(request: StartRequest, source: Source) -> list[Plan]:
     """One plan per chosen instance. Raises InvalidConfigurationError and HostError; nothing has been started then."""
-    resolution: Resolution = resolve(request, source, environ=os.environ, host=validation_host())
+    own_ports = ports_of_file(source.file, environ=os.environ, euid=os.geteuid())
+    resolution: Resolution = resolve(request, source, environ=os.environ, host=validation_host(), own_ports=own_ports)
     if source.found is not None:
         print(f"serving {request.folder} (found {source.found.evidence})", file=sys.stderr)
     host = planning_host()
@@ -115,17 +116,13 @@ def refuse_second(request: StartRequest, source: Source) -> None:
         if source.text is not None:
             same = record.name == instance_name(request.folder)
         else:
-            same = _same_file(source.file, record.config_files[:1])
+            same = is_same_file(source.file, record.config_files[:1])
             same = same and (not request.instances or record.name in request.instances)
         if same:
             raise HostError(
                 f"instance {record.name} is already running (watchdog pid {record.watchdog_pid})",
                 hint="`passenger reload` applies a changed configuration, `passenger stop` ends it",
             )
-
-
-def _same_file(file: str, others: Sequence[str]) -> bool:
-    return any(Path(file).resolve() == Path(other).resolve() for other in others)
 
 
 def _background(plans: list[Plan], log_file: Path, pid_file: str | None) -> int:

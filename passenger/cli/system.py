@@ -13,8 +13,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from passenger.cli.planning import PlanningHost
-from passenger.cli.programs import python_module
 from passenger.cli.start_request import StartRequest
+from passenger.instance.programs import python_module
 
 if TYPE_CHECKING:
     from passenger.webserver.binary import NginxBinary

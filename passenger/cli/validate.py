@@ -17,6 +17,7 @@ from passenger.errors import EXIT_INVALID_CONFIGURATION, EXIT_OK
 
 if TYPE_CHECKING:
     from passenger.config.load import Loaded
+    from passenger.config.ports import OwnPorts
 
 STDIN = "-"
 
@@ -44,7 +45,7 @@ def validate(*, file: str | None, form: str, no_environment: bool, deny_warnings
     text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if file == STDIN else None
     name = STDIN if text is not None else find_file(file, cwd=cwd)
     host = None if no_environment else validation_host()
-    loaded = judge(name, text=text, environ=os.environ, flags=sets, cwd=cwd, host=host)
+    loaded = judge(name, text=text, environ=os.environ, flags=sets, cwd=cwd, host=host, own_ports=_own_ports(name, cwd))
     failed = loaded.config is None or (deny_warnings and bool(loaded.diagnostics))
     if form == "text":
         colour = wants_colour(sys.stderr, os.environ)
@@ -55,6 +56,14 @@ def validate(*, file: str | None, form: str, no_environment: bool, deny_warnings
     else:
         print(_for_machines(form, loaded), end="")
     return EXIT_INVALID_CONFIGURATION if failed else EXIT_OK
+
+
+def _own_ports(file: str, cwd: str) -> OwnPorts | None:
+    if file == STDIN:
+        return None
+    from passenger.cli.own_ports import ports_of_file
+
+    return ports_of_file(str(Path(cwd) / file), environ=os.environ, euid=os.geteuid())
 
 
 def _for_machines(form: str, loaded: Loaded) -> str:

@@ -16,12 +16,15 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from passenger import resources
 from passenger.config.build import Built
 from passenger.config.document import Document
 from passenger.config.findings import Findings
+
+if TYPE_CHECKING:
+    from passenger.config.ports import OwnPorts
 
 _NET_BIND_SERVICE: Final = 10
 """Bit of CAP_NET_BIND_SERVICE in CapEff."""
@@ -102,7 +105,7 @@ def check(
     *,
     host: Host,
     environ: Mapping[str, str],
-    own_ports: frozenset[tuple[str, int]],
+    own_ports: OwnPorts | None,
 ) -> None:
     """Report everything that this machine refuses."""
     from passenger.config.access import Access

@@ -22,6 +22,7 @@ from passenger.config.model import Config
 
 if TYPE_CHECKING:
     from passenger.config.host import Host
+    from passenger.config.ports import OwnPorts
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,12 @@ def load(
     flags: Sequence[str] = (),
     cwd: str,
     host: Host | None,
-    own_ports: frozenset[tuple[str, int]] = frozenset(),
+    own_ports: OwnPorts | None = None,
 ) -> Loaded:
     """Read and check a configuration.
 
     `host` None leaves out everything about this machine (`--no-environment`): secret files are not opened either.
-    `own_ports`: (host, port) pairs that belong to the running instance and may be in use.
+    `own_ports` knows what running instances of this configuration listen on: those ports may be in use.
     """
     document, problems = read(main, text=text, environ=environ, flags=flags, cwd=cwd, read_secrets=host is not None)
     if document is None:
@@ -63,7 +64,7 @@ def _check(
     findings: Findings,
     host: Host | None,
     environ: Mapping[str, str],
-    own_ports: frozenset[tuple[str, int]],
+    own_ports: OwnPorts | None,
 ) -> Config | None:
     if not shape.check(document, findings):
         return None

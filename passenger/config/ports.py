@@ -1,7 +1,7 @@
 """Which ports are taken on this machine: read from the kernel's socket table, never by binding.
 
 Rules.
-1. A port that belongs to the running instance (`own_ports`) is free for it.
+1. A port that an instance of this configuration holds already (`own_ports`) is free for that instance alone.
 2. A listener on every IPv6 address may or may not hold the port on IPv4 too; the table does not say: a warning.
 3. Below the kernel's limit of privileged ports only root and holders of CAP_NET_BIND_SERVICE may bind.
 """
@@ -9,6 +9,7 @@ Rules.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from passenger.config.addresses import is_every, overlap
@@ -17,6 +18,7 @@ from passenger.config.cross import addresses
 from passenger.config.diagnostics import Path
 from passenger.config.findings import Findings
 from passenger.config.host import Host
+from passenger.config.model import Config
 
 TABLES: Final = ("/proc/net/tcp", "/proc/net/tcp6")
 PRIVILEGED_LIMIT: Final = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
@@ -25,14 +27,18 @@ _WORD: Final = 8
 
 Address = tuple[str, int]
 
+OwnPorts = Callable[[Config], Mapping[str, frozenset[Address]]]
+"""Instance name -> what that instance listens on, for those of the configuration that are running."""
 
-def check_ports(built: Built, findings: Findings, *, host: Host, own_ports: frozenset[Address]) -> None:
+
+def check_ports(built: Built, findings: Findings, *, host: Host, own_ports: OwnPorts | None) -> None:
     """Report listeners that cannot be bound."""
-    taken = listening(host) - own_ports
+    used = listening(host)
+    own = own_ports(built.config) if own_ports is not None and used else {}
     limit = host.number(PRIVILEGED_LIMIT)
     limit = 1024 if limit is None else limit
     for path, address in addresses(built):
-        _taken(findings, path, address, taken)
+        _taken(findings, path, address, used - own.get(str(path[1]), frozenset()))
         if address[1] < limit and not host.may_bind_low_ports():
             findings.add(
                 "E412",

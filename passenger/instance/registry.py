@@ -12,13 +12,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from passenger.config.paths import InstancePaths, registry_dir
 from passenger.errors import InstanceSelectionError
 from passenger.instance.directory import STRUCTURE
+from passenger.instance.plan import Listen
 
 MAX_PROPERTIES: Final = 4 * 1024 * 1024
 """Bytes read of a properties.json."""
@@ -36,6 +37,8 @@ class InstanceRecord:
     """Seconds since the epoch."""
     config_files: tuple[str, ...]
     urls: Mapping[str, str]
+    listen: tuple[tuple[str, int], ...]
+    """Numeric host and port of every TCP address that the instance holds."""
 
 
 def properties(
@@ -46,6 +49,7 @@ def properties(
     created_at: float,
     config_files: list[str],
     urls: Mapping[str, str],
+    listen: Sequence[Listen],
 ) -> dict[str, Any]:
     """What `properties.json` holds."""
     return {
@@ -56,6 +60,7 @@ def properties(
         "created_at": created_at,
         "config_files": config_files,
         "urls": dict(urls),
+        "listen": [[address.host, address.port] for address in listen],
     }
 
 
@@ -116,6 +121,7 @@ def _record(fd: int, root: str) -> InstanceRecord | None:
             created_at=float(found["created_at"]),
             config_files=tuple(map(str, found["config_files"])),
             urls={str(app): str(url) for app, url in found["urls"].items()},
+            listen=tuple((str(host), int(port)) for host, port in found["listen"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # half-made, going away, or not one of ours

@@ -72,6 +72,7 @@ class House:
             created_at=self._created_at,
             config_files=plan.config_files,
             urls=plan.urls,
+            listen=plan.nginx_listen if plan.nginx_mode == "managed" else [],
         )
         self.directory.write_json("properties.json", document, mode=0o644)
         self.directory.write_json("config.json", plan.shown_config)

@@ -21,6 +21,7 @@ from typing import Final
 from passenger.clock import Clock, SystemClock
 from passenger.errors import EXIT_FAILED, HostError
 from passenger.instance.plan import PLAN_FD_VARIABLE, Plan, from_descriptor, to_memory
+from passenger.instance.programs import python_module
 from passenger.log import Log
 from passenger.posix.prctl import become_subreaper, dies_with_parent
 from passenger.watchdog.announcement import Announcer
@@ -125,8 +126,7 @@ def main() -> None:
     if not all(number.isdigit() for number in numbers):
         sys.exit(f"{PLAN_FD_VARIABLE} is not set: this program is started by `passenger start`")
     plans = [from_descriptor(Plan, int(number)) for number in numbers]
-    argv = [sys.executable, "-m", "passenger.watchdog"]
-    sys.exit(run(plans, argv, environ=os.environ, clock=SystemClock()))
+    sys.exit(run(plans, python_module("passenger.watchdog"), environ=os.environ, clock=SystemClock()))
 
 
 def run(plans: Sequence[Plan], argv: Sequence[str], *, environ: Mapping[str, str], clock: Clock) -> int:

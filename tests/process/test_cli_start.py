@@ -183,6 +183,36 @@ def test_several_instances_of_one_file(project: Path, registry: str) -> None:
     assert ended(parent)
 
 
+def test_running_instances_of_a_file_are_no_mistake_in_it(project: Path, registry: str) -> None:
+    """While both run: each is reloaded, the file is valid, and a stopped one starts again beside its sister."""
+    environment = {"PASSENGER_INSTANCE_REGISTRY_DIR": registry}
+    file = configured(project, free_port(), free_port())
+    start = ["start", "-d", "-c", str(file), "--log-file", "log"]
+    steps = [start, ["reload", "-i", "i1"], ["reload", "-i", "i2"], ["validate", str(file)]]
+    steps += [["stop", "-i", "i2"], ["validate", str(file)], [*start, "-i", "i2"], ["reload", "-i", "i1"]]
+    steps += [["stop", "-i", "i1"], ["stop", "-i", "i2"]]
+    done = [passenger(*step, cwd=project, **environment) for step in steps]
+    assert [each.returncode for each in done] == [0] * len(steps), [each.stderr for each in done]
+
+
+def test_running_instance_with_a_registry_of_its_own(project: Path, registry: str) -> None:
+    """`registry_dir` in the file: a second start is told who runs, not that the port is in use."""
+    file = configured(project, free_port())
+    file.write_text(
+        file.read_text().replace("[instances.i1", f'[instances.i1]\nregistry_dir = "{registry}"\n[instances.i1')
+    )
+    done = passenger("start", "-d", "-c", str(file), "--log-file", "log", "--pid-file", "pid", cwd=project)
+    assert done.returncode == 0, done.stderr
+    try:
+        again = passenger("start", "-d", "-c", str(file), "--log-file", "log2", cwd=project)
+        reloaded = passenger("reload", "--registry", registry, cwd=project)
+    finally:
+        assert passenger("stop", "--registry", registry, cwd=project).returncode == 0
+    assert again.returncode == 1
+    assert f"already running (watchdog pid {(project / 'pid').read_text().strip()})" in again.stderr
+    assert reloaded.returncode == 0, reloaded.stderr
+
+
 def test_modules_of_the_project_are_not_ours(project: Path, registry: str) -> None:
     """A project may call its modules `json` or `select`: none of our programs imports them."""
     environment = {"PASSENGER_INSTANCE_REGISTRY_DIR": registry}
@@ -204,6 +234,31 @@ def test_modules_of_the_project_are_not_ours(project: Path, registry: str) -> No
     assert not [
         line for line in lines if "a module of the project" in line and " app: " not in line and "App " not in line
     ]
+
+
+def test_modules_of_the_project_are_not_the_parents_either(project: Path, registry: str) -> None:
+    """The same for several instances, whose watchdogs are started by a parent; and for each one's reload."""
+    environment = {"PASSENGER_INSTANCE_REGISTRY_DIR": registry}
+    folder = project / "elsewhere"
+    folder.mkdir()
+    for name in ("json", "select", "signal", "socket", "asyncio", "passenger"):
+        (folder / f"{name}.py").write_text("raise SystemExit('a module of the folder was imported')\n")
+    command = [sys.executable, "-P", "-m", "passenger", "start", "-d", "--log-file", "log"]
+    command += ["-c", str(configured(project, free_port(), free_port()))]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=clean_environment(**environment),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+    assert done.returncode == 0, done.stderr + (folder / "log").read_text()
+    reloads = [passenger("reload", "-i", name, cwd=project, **environment) for name in ("i1", "i2")]
+    stops = [passenger("stop", "-i", name, cwd=project, **environment) for name in ("i1", "i2")]
+    assert [done.returncode for done in (*reloads, *stops)] == [0, 0, 0, 0], [done.stderr for done in reloads]
+    assert "a module of the folder" not in (folder / "log").read_text()
 
 
 def started(project: Path, registry: str, file: Path) -> str:

@@ -34,7 +34,13 @@ class FakeInstance:
         self._lock = os.open(self.paths.lock, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         found = properties(
-            name=name, version="0.1.0", watchdog_pid=pid, created_at=1.0, config_files=["/etc/p.toml"], urls={}
+            name=name,
+            version="0.1.0",
+            watchdog_pid=pid,
+            created_at=1.0,
+            config_files=["/etc/p.toml"],
+            urls={},
+            listen=[],
         )
         Path(self.paths.properties).write_text(json.dumps(found))
         Path(self.paths.creation_finalized).touch()

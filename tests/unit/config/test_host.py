@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import pytest
 
 from passenger.config.access import Access, Closed
@@ -24,10 +27,12 @@ from tests.unit.config.fake_host import (
 APP = "config_version = 1\n[apps.blog]\napp_root = '/srv/blog'\n"
 
 
-def _codes(
-    text: str, host: FakeHost, *, own_ports: frozenset[tuple[str, int]] = frozenset(), **environ: str
-) -> list[str]:
-    loaded = load(None, text=text, environ=environ, cwd="/", host=host, own_ports=own_ports)
+NOBODYS: Mapping[str, tuple[str, int]] = MappingProxyType({})
+
+
+def _codes(text: str, host: FakeHost, *, own: Mapping[str, tuple[str, int]] = NOBODYS, **environ: str) -> list[str]:
+    held = {name: frozenset({address}) for name, address in own.items()}
+    loaded = load(None, text=text, environ=environ, cwd="/", host=host, own_ports=lambda _: held)
     return [item.code for item in loaded.diagnostics]
 
 
@@ -199,7 +204,19 @@ def test_own_port_of_another_form() -> None:
     host = machine()
     host.texts["/proc/net/tcp"] = socket_table("00000000:1F90")
     assert _codes(APP, host) == ["E411"]
-    assert _codes(APP, host, own_ports=frozenset({("0.0.0.0", 8080)})) == []
+    assert _codes(APP, host, own={"main": ("0.0.0.0", 8080)}) == []
+
+
+def test_own_ports_are_of_one_instance() -> None:
+    """Each running instance holds its own; what a sister holds is taken."""
+    text = APP + "instance = 'one'\n[instances.one.nginx]\nlisten = ['127.0.0.1:81']\n"
+    text += "[instances.two.nginx]\nlisten = ['127.0.0.1:82']\n[apps.shop]\napp_root = '/srv/blog'\ninstance = 'two'\n"
+    host = machine()
+    host.texts["/proc/net/tcp"] = socket_table("0100007F:0051", "0100007F:0052")
+    one, two = ("127.0.0.1", 81), ("127.0.0.1", 82)
+    assert _codes(text, host, own={"one": one, "two": two}) == []
+    assert _codes(text, host, own={"one": one}) == ["E411"]
+    assert _codes(text, host, own={"one": two, "two": one}) == ["E411", "E411"]
 
 
 @pytest.mark.parametrize("mode", ["external", "off"])

@@ -77,7 +77,7 @@ def test_own_ports_are_free_on_reload() -> None:
     host = machine()
     host.texts["/proc/net/tcp"] = socket_table("0100007F:1F90")
     assert _codes(APP, host=host) == ["E411"]
-    assert _codes(APP, host=host, own_ports=frozenset({("127.0.0.1", 8080)})) == []
+    assert _codes(APP, host=host, own_ports=lambda _: {"main": frozenset({("127.0.0.1", 8080)})}) == []
 
 
 def test_secret_is_never_quoted(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from passenger.config.paths import InstancePaths
 from passenger.errors import HostError, InstanceSelectionError
 from passenger.instance.directory import InstanceDirectory, create
+from passenger.instance.plan import Listen
 from passenger.instance.registry import find_instances, properties, select
 
 EUID = os.geteuid()
@@ -31,7 +32,13 @@ def held(registry: Path, name: str = "web", *, finalized: bool = True, pid: int 
     directory = create(InstancePaths(root=f"{registry}/{name}"), euid=EUID, pause=lambda _: None)
     try:
         document = properties(
-            name=name, version="1", watchdog_pid=pid, created_at=5.0, config_files=["/x.toml"], urls={"a": "http://b/"}
+            name=name,
+            version="1",
+            watchdog_pid=pid,
+            created_at=5.0,
+            config_files=["/x.toml"],
+            urls={"a": "http://b/"},
+            listen=[Listen(host="::1", port=80)],
         )
         directory.write_json("properties.json", document, mode=0o644)
         if finalized:
@@ -161,6 +168,7 @@ def test_only_living_finalized_instances_are_found(registry: Path) -> None:
     assert record.paths.root == f"{registry}/alive"
     assert record.config_files == ("/x.toml",)
     assert record.urls == {"a": "http://b/"}
+    assert record.listen == (("::1", 80),)
     assert find_instances(str(registry), {}, EUID) == []
 
 

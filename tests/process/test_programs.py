@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from passenger.cli.programs import python_module
+from passenger.instance.programs import python_module
 from tests.support.commands import CHECKOUT, clean_environment
 
 
@@ -50,3 +50,24 @@ def test_modules_of_the_current_folder_are_not_imported(tmp_path: Path) -> None:
     (tmp_path / "json.py").write_text("raise SystemExit('imported')\n")
     done = run([*python_module("passenger"), "version", "--format", "json"], tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_checkout_is_handed_on_again(tmp_path: Path) -> None:
+    """A program started from a checkout starts the next one the same way: a second reload works like the first."""
+    said = "from passenger.instance.programs import _FROM_CHECKOUT as code; print(code)"
+    code = run([sys.executable, "-c", said], tmp_path).stdout.rstrip("\n")
+    package = tmp_path / "checkout"
+    package.mkdir()
+    (package / "passenger").symlink_to(CHECKOUT / "passenger")
+    (package / "asked.py").write_text(
+        "from passenger.instance.programs import python_module\nprint(*python_module('x')[-2:])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-P", "-c", code, str(package), "asked"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout.split() == [str(CHECKOUT), "x"], done.stderr

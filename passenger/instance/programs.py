@@ -27,5 +27,6 @@ def python_module(module: str) -> list[str]:
 
 
 def _found_without_first_entry() -> bool:
-    path = sys.path if sys.flags.safe_path else sys.path[1:]
+    from_checkout = _FROM_CHECKOUT in sys.orig_argv
+    path = sys.path if sys.flags.safe_path and not from_checkout else sys.path[1:]
     return PathFinder.find_spec("passenger", path) is not None
