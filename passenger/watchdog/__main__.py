@@ -14,6 +14,11 @@ from types import ModuleType
 class _NotYetImported(ModuleType):
     """A module that is imported when the first attribute is wanted (`importlib.util.LazyLoader` loads on `import`)."""
 
+    @staticmethod
+    def get_annotations(owner: type) -> dict[str, object]:
+        """What `dataclasses` of Python 3.13 asks `inspect` about every class, answered as it would."""
+        return dict(owner.__dict__.get("__annotations__", {}))  # noqa: RUF063 - this IS that function
+
     def __getattr__(self, attribute: str) -> object:
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
