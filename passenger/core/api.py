@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -23,6 +24,10 @@ from passenger.wire.control import Decoder, encode
 MAX_QUESTION: Final = 64 * 1024
 TIME_LIMIT: Final = 10.0
 MAX_QUESTIONERS: Final = 32
+
+_LEAVE_THE_FILE: Final[dict[str, Any]] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+"""From Python 3.13 on asyncio removes a socket's file, even one that it did not make. This one is the watchdog's: the
+next core inherits it, and this one may not even be allowed to reach its folder."""
 
 Verb = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -37,7 +42,9 @@ class CoreApi:
         self._server: asyncio.AbstractServer | None = None
 
     async def listen(self, listener: socket.socket) -> None:
-        self._server = await asyncio.start_unix_server(self._connected, sock=listener, limit=MAX_QUESTION)
+        self._server = await asyncio.start_unix_server(
+            self._connected, sock=listener, limit=MAX_QUESTION, **_LEAVE_THE_FILE
+        )
 
     def close(self) -> None:
         if self._server is not None:

@@ -311,7 +311,7 @@ def test_ten_failed_processes_are_a_502() -> None:
 def test_connections_of_other_users_are_closed() -> None:
     """F10: SO_PEERCRED decides before a byte is read."""
     with RequestCore(allowed_uids=[12345]) as core:
-        data, _ = core.connect(scgi()).response()
+        data, _ = core.connect_at_once(scgi()).response()
         assert data == b""
         assert core.call(lambda: core.handler.malformed) == 1
 

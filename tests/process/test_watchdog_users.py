@@ -17,6 +17,11 @@ from passenger.posix.sockets import BACKLOG, bind_unix, peer_credentials, usable
 from tests.support.watchdog import free_port, make_plan, registry, running
 
 NOBODY = 65534
+AS_PID_1 = (
+    *("unshare", "--pid", "--fork", "--kill-child", "--mount", "--propagation", "unchanged"),
+    *("sh", "-c", 'mount --make-rprivate /proc && mount -t proc proc /proc && exec "$@"', "sh"),
+)
+"""With a /proc of its own; also where "/" is no mount point (a chroot), which `unshare --mount-proc` refuses."""
 PYTHON = "/usr/bin/python3"
 """An interpreter that every user can reach."""
 
@@ -83,7 +88,7 @@ def test_pid_1_of_a_container() -> None:
     with registry() as folder:
         python, _, core, mode = make_plan(folder).core_argv
         plan = make_plan(folder, core_argv=[python, "-c", script + core, mode])
-        with running(plan, prefix=("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")) as watchdog:
+        with running(plan, prefix=AS_PID_1) as watchdog:
             assert watchdog.wait_ready() == {"ready": True}
             assert watchdog.ask("status")["watchdog_pid"] == 1
             unshare = watchdog.process.pid
