@@ -13,7 +13,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from passenger.errors import HostError, InstanceSelectionError, PassengerError, ProtocolError
+from passenger.errors import (
+    EXIT_INVALID_CONFIGURATION,
+    HostError,
+    InstanceSelectionError,
+    InvalidConfigurationError,
+    PassengerError,
+    ProtocolError,
+)
 from passenger.wire.control import Decoder, encode
 
 CHUNK = 65536
@@ -23,7 +30,8 @@ def call(path: str, message: Mapping[str, Any], *, timeout: float, what: str) ->
     """The answer of the program behind a socket. `what` names it in errors, such as "the core of instance main".
 
     Raises InstanceSelectionError when nobody listens, HostError when it may not be reached or does not answer within
-    `timeout` seconds, PassengerError with its own words when it refuses.
+    `timeout` seconds, PassengerError with its own words when it refuses: InvalidConfigurationError when the
+    configuration is the reason.
     """
     deadline = time.monotonic() + timeout
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -50,8 +58,14 @@ def call(path: str, message: Mapping[str, Any], *, timeout: float, what: str) ->
     if answer is None:
         raise HostError(f"{what} closed the connection without an answer", hint="look at its log")
     if not answer.get("ok"):
-        raise PassengerError(str(answer.get("error") or f"{what} refused"), hint=str(answer.get("hint") or ""))
+        raise _refusal(answer, what)
     return answer
+
+
+def _refusal(answer: Mapping[str, Any], what: str) -> PassengerError:
+    """A rejected configuration is a finished report, and ends every command alike."""
+    kind = InvalidConfigurationError if answer.get("exit_status") == EXIT_INVALID_CONFIGURATION else PassengerError
+    return kind(str(answer.get("error") or f"{what} refused"), hint=str(answer.get("hint") or ""))
 
 
 def _receive(connection: socket.socket, deadline: float) -> dict[str, Any] | None:

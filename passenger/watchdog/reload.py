@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from passenger.errors import HostError, PassengerError
+from passenger.errors import EXIT_FAILED, EXIT_OK, HostError, PassengerError
 from passenger.instance.plan import Listen, Plan, dump, load
 from passenger.watchdog.command import Result
 from passenger.watchdog.generations import Generations
@@ -29,8 +29,8 @@ LIVE: Final = frozenset({
 
 TRANSIENT: Final = frozenset({"readiness_fd", "version"})
 
-Report = Callable[[dict[str, Any] | None, str], None]
-"""Called with (report, "") or (None, reason)."""
+Report = Callable[[dict[str, Any] | None, str, int], None]
+"""Called with (report, "", 0) or (None, reason, the status that a command should end with)."""
 
 
 class Site(Protocol):
@@ -94,7 +94,8 @@ class Reload:
         if self._over:
             return
         if result.summary:
-            self._fail(result.errors or f"the configuration could not be resolved: the resolver {result.summary}")
+            reason = result.errors or f"the configuration could not be resolved: the resolver {result.summary}"
+            self._fail(reason, status=result.status or EXIT_FAILED)
             return
         try:
             offered = load(Plan, result.output)
@@ -166,9 +167,9 @@ class Reload:
         if self._nginx is not None:
             self._listeners.drop(self._listeners.others(self._new.nginx_listen))
         self._site.adopt(self._new)
-        self._on_done({"core": self._core_report, "restart_needed": self._restart_needed}, "")
+        self._on_done({"core": self._core_report, "restart_needed": self._restart_needed}, "", EXIT_OK)
 
-    def _fail(self, reason: str, *, core_too: bool = False) -> None:
+    def _fail(self, reason: str, *, core_too: bool = False, status: int = EXIT_FAILED) -> None:
         """Put everything back and report."""
         if self._over:
             return
@@ -182,7 +183,7 @@ class Reload:
         self._listeners.drop(self._added)
         if core_too:
             self._site.tell_core(self._old.core_config, lambda _, __: None)
-        self._on_done(None, reason)
+        self._on_done(None, reason, status)
 
 
 def merge(running: Plan, offered: Plan) -> tuple[Plan, list[str]]:

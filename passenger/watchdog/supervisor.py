@@ -106,9 +106,9 @@ class Supervisor:
             answer({"ok": False, "error": f"the instance is {self.machine.phase.value}, it cannot be reloaded now"})
             return
 
-        def done(report: dict[str, Any] | None, reason: str) -> None:
+        def done(report: dict[str, Any] | None, reason: str, status: int) -> None:
             self._reload = None
-            self._reloaded(report, reason, answer)
+            self._reloaded(report, reason, status, answer)
 
         self._log.info("reloading")
         self._house.announcer.notify(f"RELOADING=1\nMONOTONIC_USEC={int(self._loop.clock.monotonic() * 1e6)}")
@@ -213,11 +213,11 @@ class Supervisor:
             self._log.debug("nginx ended", pid=child.pid, how=reason)
         self._component(m.NGINX, Event.GONE, reason)
 
-    def _reloaded(self, report: dict[str, Any] | None, reason: str, answer: Answer) -> None:
+    def _reloaded(self, report: dict[str, Any] | None, reason: str, status: int, answer: Answer) -> None:
         self._house.announcer.notify("READY=1")
         if report is None:
             self._log.error("the reload changed nothing", reason=reason)
-            answer({"ok": False, "error": reason})
+            answer({"ok": False, "error": reason, "exit_status": status})
         else:
             if report["restart_needed"]:
                 self._log.warn("some changes need a restart of the instance", fields=" ".join(report["restart_needed"]))
