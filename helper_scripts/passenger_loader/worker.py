@@ -121,7 +121,7 @@ class Worker:
     def _answer(self, conn: socket.socket, environ: Environ, rest: bytes) -> bytes | None:
         """Answer one request. Returns what was read of the next one, or None when the connection is to be closed."""
         method = environ.get("REQUEST_METHOD", "")
-        if method in ("ping", "PING"):
+        if method in ("ping", "PING") and "REQUEST_URI" not in environ:  # a client may invent any method
             conn.sendall(b"pong")
             return None
         length = environ.get("CONTENT_LENGTH")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.loader import Connection, Loader, loader
+from tests.support.loader import PASSWORD, Connection, Loader, loader
 from tests.support.loader import request as request_bytes
 
 VALID = """
@@ -529,9 +529,15 @@ def test_a_wrong_password_gets_no_answer(broken: Loader, password: str) -> None:
 def test_ping_is_answered_and_closed(broken: Loader, method: str) -> None:
     """The health check of the session protocol."""
     conn = broken.connect()
-    conn.send({"REQUEST_METHOD": method})
+    block = f"REQUEST_METHOD\0{method}\0PASSENGER_CONNECT_PASSWORD\0{PASSWORD}\0".encode()
+    conn.sock.sendall(len(block).to_bytes(4, "big") + block)
     assert conn.take(4) == b"pong"
     assert conn.is_closed()
+
+
+def test_a_client_with_the_method_ping_reaches_the_application(bad: Connection) -> None:
+    """Methods are the client's to invent; a health check has no URI."""
+    assert get(bad, "/closed", REQUEST_METHOD="PING")[0] == "200 OK"
 
 
 @pytest.mark.parametrize(
