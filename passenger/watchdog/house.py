@@ -20,6 +20,7 @@ from passenger.posix.sockets import ENOUGH_BACKLOG, bind_unix, usable_backlog
 from passenger.watchdog.announcement import Announcer
 from passenger.watchdog.child import Reaper
 from passenger.watchdog.environment import Surroundings
+from passenger.watchdog.errorlog import ErrorLog
 from passenger.watchdog.generations import Generations
 from passenger.watchdog.listeners import Listeners
 from passenger.watchdog.logpipe import LogPipe
@@ -44,11 +45,13 @@ class House:
         self.paths = InstancePaths(root=plan.instance_dir)
         self.listeners = Listeners()
         self.log_pipe = LogPipe(environ=surroundings.child_environ, umask=surroundings.umask, log=log)
+        self.error_log = ErrorLog(loop, log)
         self.sockets: dict[str, socket.socket] = {}
         self._clock = clock
         self._created_at = clock.wall()
         self._log = log
         self._stack = ExitStack()
+        self._stack.callback(self.error_log.close)
         self._stack.callback(self.log_pipe.close)
         try:
             self.directory = self._directory()

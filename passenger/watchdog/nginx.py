@@ -20,8 +20,9 @@ from passenger.posix.prctl import dies_with_parent
 from passenger.watchdog.child import Child, Reaper, describe
 from passenger.watchdog.command import Command, Result
 from passenger.watchdog.environment import Surroundings
+from passenger.watchdog.errorlog import ErrorLog
 from passenger.watchdog.generations import Generations
-from passenger.watchdog.launch import KEEP, NULL, launch
+from passenger.watchdog.launch import NULL, launch
 from passenger.watchdog.listeners import Listeners
 from passenger.watchdog.logpipe import LogPipe
 from passenger.watchdog.loop import Loop
@@ -41,6 +42,7 @@ class Nginx:
         listeners: Listeners,
         generations: Generations,
         log_pipe: LogPipe,
+        error_log: ErrorLog,
         *,
         on_ready: Callable[[], None],
         on_gone: Callable[[Child | None, str], None],
@@ -52,6 +54,7 @@ class Nginx:
         self._listeners = listeners
         self._generations = generations
         self._log_pipe = log_pipe
+        self._error_log = error_log
         self._on_ready = on_ready
         self._on_gone = on_gone
         self._test: Command | None = None
@@ -143,7 +146,7 @@ class Nginx:
             fds=fds,
             umask=self._surroundings.umask,
             before_exec=dies_with_parent(signal.SIGTERM),
-            streams=(NULL, self._log_pipe.stream(), KEEP),
+            streams=(NULL, self._log_pipe.stream(), self._error_log.writer),
         )
         child = Child(
             "nginx",

@@ -63,6 +63,7 @@ class Supervisor:
                 house.listeners,
                 house.generations,
                 house.log_pipe,
+                house.error_log,
                 on_ready=lambda: self._component(m.NGINX, Event.READY),
                 on_gone=self._nginx_gone,
             )
