@@ -5,6 +5,7 @@ Rules.
 2. Exactly one server of a listener is its default server: the default site, else one that answers 404.
 3. Options of a socket (`ipv6only`) stand in the default server only; nginx refuses them twice.
 4. Header hygiene is said in every server, so that an `http` block of somebody else cannot loosen it.
+5. HTTP/0.9, which has neither headers nor a protocol name, is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from passenger.config.instance import Admin, Listener, Nginx
 from passenger.webserver import addresses
 from passenger.webserver.scgi import Hop, away_location, on, probe_pass
 from passenger.webserver.sites import Site
-from passenger.webserver.tree import Directive, UnrenderableValueError, block, directive
+from passenger.webserver.tree import Directive, Expression, UnrenderableValueError, block, directive
 
 PROBES: Final = ("livez", "readyz", "startupz")
 
@@ -112,7 +113,8 @@ def _listen(listeners: ListenerSet, *, default: bool) -> list[Directive]:
 
 
 def _hygiene() -> list[Directive]:
-    return [directive("underscores_in_headers", on(False)), directive("ignore_invalid_headers", on(True))]
+    ancient = block("if", Expression("($server_protocol"), "=", Expression('"")'), body=[directive("return", "400")])
+    return [directive("underscores_in_headers", on(False)), directive("ignore_invalid_headers", on(True)), ancient]
 
 
 def _certificate(listener: Listener) -> tuple[str, str] | None:
