@@ -31,6 +31,8 @@ from passenger.wire.status import RequestStatus
 
 ACCEPT_BATCH: Final = 32
 ACCEPT_PAUSE: Final = 0.1
+QUIET: Final = 1.0
+"""Seconds before the same complaint about requests is logged again."""
 _SHORTAGE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -67,11 +69,13 @@ class RequestHandler:
         self.handled = 0
         self.malformed = 0
         self.aborted = 0
+        self._clock = clock
         self._allowed = frozenset(allowed_uids)
         self._listeners: list[socket.socket] = []
         self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
         self._drained: Callable[[], None] | None = None
-        self._complained_at = -1
+        self._complaints: set[str] = set()
+        self._complained_at = -1.0
 
     def listen(self, sock: socket.socket) -> None:
         """Take connections from a listening Unix socket. The socket stays the caller's."""
@@ -120,10 +124,14 @@ class RequestHandler:
             self._check_drained()
 
     def count_malformed(self, reason: str) -> None:
-        """Count a request that is none; the reason is logged at most once per tick. Never quotes the request."""
+        """Count a request that is none; each reason is logged at most once per QUIET. Never quotes the request."""
         self.malformed += 1
-        if self._complained_at != self.wheel.now:
-            self._complained_at = self.wheel.now
+        now = self._clock.monotonic()
+        if now - self._complained_at >= QUIET:
+            self._complained_at = now
+            self._complaints.clear()
+        if reason not in self._complaints:
+            self._complaints.add(reason)
             self.events.warn("malformed request refused", reason=reason)
 
     def guarded(self, client: Client, step: Callable[..., None], *args: Any) -> None:
