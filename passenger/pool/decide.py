@@ -65,8 +65,7 @@ def _arrived(ledger: Ledger, event: Arrived, now: float, actions: list[Action]) 
     if group.places.free:
         actions.append(Grant(waiter, group.places.take()))
         return
-    most = group.app.max_request_queue_size
-    if most and len(group.waiters) >= most:
+    if group.is_queue_full():
         group.counters.refused_queue_full += 1
         refusal = Refusal(RefusalReason.QUEUE_FULL, group.name, retry_after=RETRY_SOON)
         actions.append(Refuse(waiter, refusal))

@@ -219,6 +219,10 @@ class Group:
         most = self.generation.app.max_instances
         return None if most is None else most - self.capacity
 
+    def is_queue_full(self) -> bool:
+        most = self.generation.app.max_request_queue_size
+        return bool(most) and len(self.waiters) >= most
+
     def is_hopeless(self, now: float) -> bool:
         """No process serves, none is on its way and none will be tried for now."""
         return not self.enabled and not self.spawning and self.backoff.is_waiting(now)

@@ -1,8 +1,9 @@
 """The ApplicationPool: takes requests for sessions, has `decide` decide, carries out what it says.
 
 Rules.
-1. `get` with a free process and `release` without a queue touch a few counters and nothing else: no task, no
-   future, no timer, no log line, no decision.
+1. `get` with a free process, `get` behind a queue, `release` without a queue and `release` to the next in a queue touch
+   a few counters and nothing else: no task, no future, no timer, no log line, no decision. They are short cuts for
+   events whose decision is known: see `_only_queue_changes` for why that is so behind a queue.
 2. Waiters are called back in the order of the decisions. A callback may call the pool again: the ledger is always
    ahead of the actions, which wait in one queue until the one being carried out returns.
 3. A callback, spawner or process that raises is logged and ends nothing but itself.
@@ -22,11 +23,12 @@ from passenger.log import Log
 from passenger.pool import actions as act
 from passenger.pool import events as ev
 from passenger.pool.check import check
+from passenger.pool.conditions import Conditions
 from passenger.pool.decide import decide
 from passenger.pool.journal import Journal
 from passenger.pool.ledger import Ledger
 from passenger.pool.limits import PoolLimits
-from passenger.pool.model import Process, ProcessState
+from passenger.pool.model import Group, Process, ProcessState
 from passenger.pool.reload import compare
 from passenger.pool.session import Refusal, RefusalReason, Session, Waiter
 from passenger.pool.snapshot import pool_status
@@ -77,7 +79,7 @@ class Pool:
         self._is_acting = False
         self._timer: asyncio.TimerHandle | None = None
         self._was_started = False
-        self._watchers: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._conditions = Conditions(loop, clock)
         self._do: dict[type[act.Action], Callable[[Any], None]] = {
             act.Grant: self._grant,
             act.Refuse: self._refuse,
@@ -104,6 +106,8 @@ class Pool:
         places = group.places
         if places.free:
             waiter.session_granted(places.take())
+        elif group.waiters and self._only_queue_changes(group) and not group.is_queue_full():
+            self._ledger.enqueue(group, waiter)
         else:
             self._step(ev.Arrived(group, waiter))
 
@@ -114,12 +118,26 @@ class Pool:
         session.closed = True
         process = session.process
         group = process.group
-        if process.state is _ENABLED and not group.waiters and not self._starving:
+        waiting = len(group.waiters)
+        if process.state is not _ENABLED or self._starving:
+            self._step(ev.Released(session))
+        elif not waiting:
             session.socket.sessions -= 1
             process.processed += 1
             group.places.give_back(process, self._now())
+        elif waiting > 1 and not self._is_acting and self._only_queue_changes(group):
+            process.processed += 1
+            self._pass_on(self._ledger.next_waiter(group), Session(process, session.socket))
         else:
             self._step(ev.Released(session))
+
+    def _only_queue_changes(self, group: Group) -> bool:
+        """Whether a longer or shorter queue, but not an empty one, leaves every other decision as it was.
+
+        It does when the group starts nothing and has processes: `wanted` stays above or at zero as it was, for its
+        sign only depends on whether somebody waits, and it is neither starving nor hopeless.
+        """
+        return group.enabled > 0 and not group.spawning and not group.leaving
 
     def forget(self, waiter: Waiter) -> None:
         """The waiter, not yet called back, wants no session any more. Does nothing for one that does not wait."""
@@ -173,7 +191,7 @@ class Pool:
 
         After `deadline` (monotonic) the ones that are still under way are named, too.
         """
-        await self._until(lambda: not self._rolling(), deadline)
+        await self._conditions.until(lambda: not self._rolling(), deadline)
         given_up = {group.name: group.roll_error for group in self._groups.values()}
         report = {name: error.summary for name, error in given_up.items() if error is not None}
         return report | dict.fromkeys(self._rolling(), "old processes are still being replaced")
@@ -184,12 +202,12 @@ class Pool:
         Returns whether everything had ended by itself. To be called when the request layer accepts nothing more.
         """
         self._step(ev.Stopped())
-        is_clean = await self._until(self._ledger.is_empty, deadline)
+        is_clean = await self._conditions.until(self._ledger.is_empty, deadline)
         if not is_clean:
             self.kill_all()
         await self._starts.settled(KILL_GRACE)
         # What was killed, and what became ready although its start was called off, has still to be seen dead.
-        await self._until(self._ledger.is_empty, max(deadline, self._now() + KILL_GRACE))
+        await self._conditions.until(self._ledger.is_empty, max(deadline, self._now() + KILL_GRACE))
         return is_clean
 
     def kill_all(self) -> None:
@@ -217,8 +235,8 @@ class Pool:
             self._act()
         if self._timer is None and self._ledger.needs_ticks():
             self._timer = self._loop.call_later(TICK, self._on_timer)
-        if self._watchers:
-            self._look_for_watchers()
+        if self._conditions:
+            self._conditions.look()
 
     def _act(self) -> None:
         self._is_acting = True
@@ -231,6 +249,21 @@ class Pool:
                     self._journal.broken(action, error)
         finally:
             self._is_acting = False
+
+    def _pass_on(self, waiter: Waiter, session: Session) -> None:
+        """The place that became free goes to the next waiter as it is: nobody waits while there is another."""
+        if self._check:
+            check(self._ledger)
+        self._is_acting = True
+        try:
+            waiter.session_granted(session)
+        except Exception as error:
+            self._journal.broken(act.Grant(waiter, session), error)
+            self.release(session)
+        finally:
+            self._is_acting = False
+        if self._todo:
+            self._act()
 
     def _grant(self, action: act.Grant) -> None:
         try:
@@ -302,25 +335,6 @@ class Pool:
 
     def _rolling(self) -> list[str]:
         return [group.name for group in self._groups.values() if group.outdated]
-
-    async def _until(self, is_so: Callable[[], bool], deadline: float) -> bool:
-        if is_so():
-            return True
-        future: asyncio.Future[None] = self._loop.create_future()
-        watcher = (is_so, future)
-        self._watchers.append(watcher)
-        try:
-            await asyncio.wait_for(future, max(0.0, deadline - self._now()))
-        except TimeoutError:
-            return is_so()
-        finally:
-            self._watchers.remove(watcher)
-        return True
-
-    def _look_for_watchers(self) -> None:
-        for is_so, future in self._watchers:
-            if not future.done() and is_so():
-                future.set_result(None)
 
 
 def _close_parked(process: Process) -> None:

@@ -16,6 +16,7 @@ Rules.
 from __future__ import annotations
 
 import socket
+from socket import SocketType
 from typing import Final
 
 LOOK: Final = 16 * 1024
@@ -25,24 +26,24 @@ _TAKE: Final = socket.MSG_DONTWAIT
 _PEEK: Final = socket.MSG_PEEK | socket.MSG_DONTWAIT
 
 
-def look(sock: socket.socket) -> bytes:
+def look(sock: SocketType) -> bytes:
     """What has arrived, left unread. b"" = the peer has closed. Raises BlockingIOError when nothing has."""
     return sock.recv(LOOK, _PEEK)
 
 
-def take(sock: socket.socket, count: int) -> bytes:
+def take(sock: SocketType, count: int) -> bytes:
     """Take at most `count` bytes, of which the caller knows that more of the request follow behind them."""
     return sock.recv(count, _TAKE)
 
 
-def all_but_last(sock: socket.socket, left: int, most: int) -> bytes:
+def all_but_last(sock: SocketType, left: int, most: int) -> bytes:
     """The next piece of a request with `left` bytes to come: taken, but for the last byte, which is only looked at."""
     if left > 1:
         return sock.recv(min(left - 1, most), _TAKE)
     return sock.recv(1, _PEEK)
 
 
-def complete(sock: socket.socket, held: int) -> None:
+def complete(sock: SocketType, held: int) -> None:
     """The response is whole: take the `held` bytes that were left unread, and close. Never raises."""
     try:
         while held > 0 and (taken := len(sock.recv(held, _TAKE))):
@@ -52,6 +53,6 @@ def complete(sock: socket.socket, held: int) -> None:
     sock.close()
 
 
-def cut(sock: socket.socket) -> None:
+def cut(sock: SocketType) -> None:
     """Give up in the middle: the web server sees a reset and aborts its client."""
     sock.close()

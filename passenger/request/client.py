@@ -10,7 +10,7 @@ Rules.
 
 from __future__ import annotations
 
-import socket
+from socket import SocketType
 from typing import TYPE_CHECKING, Final
 
 from passenger.pool.session import Refusal, Session
@@ -45,7 +45,7 @@ class Client(WebConnection):
 
     __slots__ = ("_attempts", "_body", "_busy_retries", "_incoming", "_pairs", "_route", "_upload")
 
-    def __init__(self, handler: RequestHandler, sock: socket.socket) -> None:
+    def __init__(self, handler: RequestHandler, sock: SocketType) -> None:
         super().__init__(handler, sock)
         self._body = b""
         """The request body, when it is small and came with its head."""
@@ -113,7 +113,7 @@ class Client(WebConnection):
         if data[end - 1] != 0x2C:
             raise ScgiError("the request head does not end with a comma")
         handler = self._handler
-        head = parse_head(data[start : end - 1], handler.secret)
+        head = parse_head(data[start : end - 1], handler.secret, handler.shapes)
         route = handler.routes.get(head.app)
         self._held += end
         if route is None:

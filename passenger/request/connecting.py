@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from socket import SocketType
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
@@ -45,7 +46,7 @@ def connect(process: Process, place: Socket) -> socket.socket:
     return sock
 
 
-def peer(sock: socket.socket) -> tuple[int, int, int]:
+def peer(sock: SocketType) -> tuple[int, int, int]:
     """(pid, uid, gid) of the process that connected, or of the one that called listen() (fact N11)."""
     data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, gid = _CREDENTIALS.unpack(data)

@@ -12,6 +12,7 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable
+from socket import SocketType
 
 
 class Backlog:
@@ -22,7 +23,7 @@ class Backlog:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
+        sock: SocketType,
         *,
         drained: Callable[[], None],
         failed: Callable[[], None],

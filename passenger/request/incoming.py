@@ -9,8 +9,8 @@ Rules.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable
+from socket import SocketType
 
 from passenger.request.abort import all_but_last, take
 from passenger.wire.scgi import LONGEST_PREFIX, ScgiError, extent
@@ -24,7 +24,7 @@ class IncomingHead:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
+        sock: SocketType,
         *,
         max_head: int,
         arrived: Callable[[bytes], None],

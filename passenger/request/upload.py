@@ -9,7 +9,7 @@ Rules.
 from __future__ import annotations
 
 import asyncio
-import socket
+from socket import SocketType
 from typing import Final, Protocol
 
 from passenger.request.abort import all_but_last
@@ -37,7 +37,7 @@ class Upload:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
+        sock: SocketType,
         left: int,
         connection: AppConnection,
         client: Uploader,

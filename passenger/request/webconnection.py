@@ -19,6 +19,7 @@ from __future__ import annotations
 import enum
 import socket
 from abc import ABC, abstractmethod
+from socket import SocketType
 from typing import TYPE_CHECKING, Final
 
 from passenger.request.abort import complete, cut, take
@@ -66,7 +67,7 @@ class WebConnection(ABC):
         "slot",
     )
 
-    def __init__(self, handler: RequestHandler, sock: socket.socket) -> None:
+    def __init__(self, handler: RequestHandler, sock: SocketType) -> None:
         self._handler = handler
         self._sock = sock
         self._fd = sock.fileno()

@@ -1,6 +1,9 @@
-"""CPU of the core per request: raw SCGI client -> RequestHandler -> a trivial session application, as ratios.
+"""CPU of the core per request: raw SCGI client -> RequestHandler and Pool -> a trivial session application, as ratios.
 
-    python -m tests.bench.core_request [--requests 20000] [--headers 12] [--concurrency 8]
+    python -m tests.bench.core_request [--requests 20000] [--headers 12] [--concurrency 16]
+    python -m tests.bench.core_request --only handler --calls
+
+`--calls` counts the Python and the C calls of one request instead: the same on every machine, however busy it is.
 
 Three processes: this one sends requests and reads answers; a child runs the server under test; a grandchild of it is the
 application. The same load runs over a plain asyncio-Protocol SCGI proxy (no checks, no limits, no abort rules), which is
@@ -17,10 +20,13 @@ import os
 import selectors
 import socket
 import struct
+import sys
 import tempfile
 import time
+from collections import Counter
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import FrameType
 from typing import Any, cast
 
 import uvloop
@@ -28,8 +34,10 @@ import uvloop
 from passenger.clock import SystemClock
 from passenger.config.model import App
 from passenger.log import Log
+from passenger.pool.pool import Pool
 from passenger.request.handler import RequestHandler
-from tests.support.fakepool import FakePool
+from passenger.spawn.spawner import AppSocket
+from tests.support.pool import StillFactory, StillProcess, limits
 
 SECRET = b"s" * 32
 BODY = b"Hello, world!"
@@ -128,20 +136,46 @@ async def serve_plain(listener: socket.socket, app_path: str) -> None:
 
 
 async def serve_handler(
-    listener: socket.socket, app_path: str, app_pid: int, *, secret: bytes = SECRET, app: str = "bench"
+    listener: socket.socket,
+    app_path: str,
+    app_pid: int,
+    *,
+    secret: bytes = SECRET,
+    app: str = "bench",
+    processes: int = 6,
 ) -> None:
-    """A RequestHandler in front of one process, until cancelled."""
+    """The RequestHandler and a Pool in front of one real process that stands for several, until cancelled."""
     loop = asyncio.get_running_loop()
-    pool = FakePool()
-    pool.add_process(pid=app_pid, address=f"unix:{app_path}", concurrency=64)
+    clock = SystemClock()
+    log = Log(component="core", level="warn")
+    factory = StillFactory()
+    apps = {app: App(app_root="/", min_instances=processes, max_request_queue_size=0)}
+    pool = Pool(
+        loop=loop,
+        clock=clock,
+        log=log,
+        factory=factory,
+        limits=limits(processes, parallel=processes),
+        apps=apps,
+        random=lambda: 0.5,
+    )
+    pool.start()
+    while not pool.is_started():
+        await asyncio.sleep(0)
+        for start in factory.open_starts():
+            process = StillProcess()
+            process.pid = app_pid
+            process.connect_password = "p" * 43
+            process.sockets = (AppSocket("main", f"unix:{app_path}", "session", 1),)
+            start.outcome.set_result(process)
     handler = RequestHandler(
         loop=loop,
         pool=pool,
-        apps={app: App(app_root="/")},
+        apps=apps,
         connect_secret=secret,
         allowed_uids=[os.getuid()],
-        clock=SystemClock(),
-        log=Log(component="core"),
+        clock=clock,
+        log=log,
         probes=lambda name: (200, name),
     )
     handler.listen(listener)
@@ -163,14 +197,30 @@ def server(kind: str, path: str, app_path: str, app_pid: int, control: Connectio
         else:
             await serve_handler(listener, app_path, app_pid)
 
+    calls: Counter[str] = Counter()
+
     def report() -> None:
-        if control.recv() == "stop":
-            os._exit(0)
-        control.send(time.process_time())
+        match control.recv():
+            case "stop":
+                os._exit(0)
+            case "count":
+                sys.setprofile(lambda frame, event, arg: calls.update((name_of(frame, event, arg),)))
+            case "calls":
+                sys.setprofile(None)
+                control.send(calls)
+            case _:
+                control.send(time.process_time())
 
     control.send("ready")
     with contextlib.suppress(asyncio.CancelledError):
         uvloop.run(main())
+
+
+def name_of(frame: FrameType, event: str, arg: Any) -> str:
+    """What is called, "" for returns."""
+    if event == "call":
+        return f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_qualname}"
+    return f"    {arg.__qualname__}" if event == "c_call" else ""
 
 
 def load(path: str, request: bytes, count: int, concurrency: int) -> float:
@@ -219,6 +269,11 @@ def measure(kind: str, folder: Path, args: argparse.Namespace) -> float:
     before = cpu()
     seconds = load(path, request, args.requests, args.concurrency)
     used: float = (cpu() - before) * 1e6 / args.requests
+    if args.calls:
+        here.send("count")
+        load(path, request, 1000, args.concurrency)
+        here.send("calls")
+        show(here.recv())
     print(f"{kind:10} {used:6.1f} us CPU per request, {args.requests / seconds:8.0f} requests/s")
     here.send("stop")
     process.join()
@@ -227,12 +282,22 @@ def measure(kind: str, folder: Path, args: argparse.Namespace) -> float:
     return used
 
 
+def show(calls: Counter[str]) -> None:
+    del calls[""]
+    for name, count in calls.most_common():
+        if count >= 50:
+            print(f"{count / 1000:6.2f} {name}")
+    python = sum(count for name, count in calls.items() if not name.startswith(" "))
+    print(f"{python / 1000:6.2f} calls of Python functions, {(calls.total() - python) / 1000:.2f} of C functions")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--headers", type=int, default=6)
-    parser.add_argument("--concurrency", type=int, default=8)
+    parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--calls", action="store_true", help="count the calls of a request")
     parser.add_argument("--only", choices=("plain", "handler"))
     args = parser.parse_args()
     best: dict[str, float] = {}

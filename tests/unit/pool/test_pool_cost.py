@@ -112,3 +112,49 @@ def test_ten_thousand_who_wait_are_served_in_order_by_two_processes(drivers: lis
     while driver.sessions:
         driver.pool.release(driver.sessions.pop(0))
     assert order == [number for number in range(10_000) if number not in leavers]
+
+
+def test_a_place_passed_on_in_a_queue_needs_no_decision(
+    drivers: list[PoolDriver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The steady state of a busy application: whoever queues and whoever is served changes nothing else."""
+    driver = crowded(drivers, apps=3, processes=2, queue=5)
+    driver.pool._check = True
+    monkeypatch.setattr(type(driver.pool), "_step", lambda *_: pytest.fail("something was decided"))
+    waiters = [RecordingWaiter() for _ in range(5)]
+    for waiter in waiters:
+        waiter.on_answer = lambda waiter: driver.sessions.append(waiter.granted())
+        driver.pool.get("x0", waiter)
+    for _ in range(9):
+        driver.pool.release(driver.sessions.pop(0))
+    assert [waiter.answers for waiter in waiters] == [1, 1, 1, 1, 0]
+    monkeypatch.undo()
+
+
+def test_ten_thousand_who_give_back_at_once_are_served_without_recursion(drivers: list[PoolDriver]) -> None:
+    driver = crowded(drivers, apps=1, processes=1, queue=0)
+    first = RecordingWaiter()
+    driver.pool.get("x0", first)
+    waiters = [RecordingWaiter() for _ in range(10_000)]
+    for waiter in waiters:
+        waiter.on_answer = lambda waiter: driver.pool.release(waiter.granted())
+        driver.pool.get("x0", waiter)
+    driver.pool.release(first.granted())
+    assert all(waiter.answers == 1 for waiter in waiters)
+
+
+def test_a_waiter_that_breaks_in_a_queue_does_not_keep_the_place(drivers: list[PoolDriver]) -> None:
+    driver = crowded(drivers, apps=1, processes=1, queue=0)
+    driver.pool._check = True
+    first = RecordingWaiter()
+    driver.pool.get("x0", first)
+
+    def broken(waiter: RecordingWaiter) -> None:
+        raise RuntimeError("a defect")
+
+    waiters = [RecordingWaiter() for _ in range(4)]
+    waiters[0].on_answer = waiters[1].on_answer = broken
+    for waiter in waiters:
+        driver.pool.get("x0", waiter)
+    driver.pool.release(first.granted())
+    assert [waiter.answers for waiter in waiters] == [1, 1, 1, 0]

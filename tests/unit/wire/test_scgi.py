@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from passenger.wire.scgi import NEED_MORE, ScgiError, extent
-from passenger.wire.scgi_head import Head, body_length, parse_head
+from passenger.wire.scgi_head import Head, Shapes, body_length, parse_head
 from passenger.wire.session import framed, request_head
 
 SECRET = b"0123456789abcdef"
@@ -102,7 +102,7 @@ def test_extent_is_the_same_for_every_way_of_arriving(data: bytes) -> None:
 
 def test_usual_head_passes_as_received() -> None:
     more = [(b"HTTP_HOST", b"x"), (b"HTTP_COOKIE", b"a=1"), (b"HTTP_X_EMPTY", b"")]
-    head = parse_head(encode(with_params(*more)), SECRET)
+    head = parse_head(encode(with_params(*more)), SECRET, Shapes())
     assert (head.app, head.length, head.method, head.uri) == (b"blog", 0, b"GET", b"/")
     assert head.block == encode([*BASE[4:], *more])
 
@@ -158,15 +158,15 @@ def test_usual_head_passes_as_received() -> None:
 )
 def test_parse_head_refuses(pairs: list[tuple[bytes, bytes]]) -> None:
     with pytest.raises(ScgiError):
-        parse_head(encode(pairs), SECRET)
+        parse_head(encode(pairs), SECRET, Shapes())
 
 
 @pytest.mark.parametrize("cut", [1, 2, 5])
 def test_parse_head_refuses_what_is_no_list_of_pairs(cut: int) -> None:
     with pytest.raises(ScgiError):
-        parse_head(encode(BASE)[:-cut], SECRET)
+        parse_head(encode(BASE)[:-cut], SECRET, Shapes())
     with pytest.raises(ScgiError):
-        parse_head(encode(BASE) + b"ODD\0", SECRET)
+        parse_head(encode(BASE) + b"ODD\0", SECRET, Shapes())
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_parse_head_refuses_what_is_no_list_of_pairs(cut: int) -> None:
     ],
 )
 def test_what_the_application_may_see(more: list[tuple[bytes, bytes]], expected: dict[bytes, bytes]) -> None:
-    block = decode(parse_head(encode(with_params(*more)), SECRET).block)
+    block = decode(parse_head(encode(with_params(*more)), SECRET, Shapes()).block)
     assert block == {b"REQUEST_METHOD": b"GET", b"REQUEST_URI": b"/"} | expected
 
 
@@ -208,11 +208,11 @@ def test_what_the_application_may_see(more: list[tuple[bytes, bytes]], expected:
     ],
 )
 def test_body_length_follows_fact_n4(received: bytes, more: list[tuple[bytes, bytes]], length: int) -> None:
-    assert parse_head(encode(with_params(*more, CONTENT_LENGTH=received)), SECRET).length == length
+    assert parse_head(encode(with_params(*more, CONTENT_LENGTH=received)), SECRET, Shapes()).length == length
 
 
 def test_any_order_behind_content_length_is_understood() -> None:
-    head = parse_head(encode([BASE[0], *reversed(BASE[1:])]), SECRET)
+    head = parse_head(encode([BASE[0], *reversed(BASE[1:])]), SECRET, Shapes())
     assert decode(head.block) == {b"REQUEST_METHOD": b"GET", b"REQUEST_URI": b"/"}
     assert head.app == b"blog"
 
@@ -246,10 +246,15 @@ def test_parse_head_is_exact_or_refuses(
 ) -> None:
     """What comes out is what an independent, slow reading of the rules says."""
     pairs = (BASE if in_order else base) + more
+    shapes = Shapes()
     try:
-        head = parse_head(encode(pairs), SECRET)
+        head = parse_head(encode(pairs), SECRET, shapes)
     except ScgiError:
+        with pytest.raises(ScgiError):
+            parse_head(encode(pairs), SECRET, shapes)
         return
+    again = parse_head(encode(pairs), SECRET, shapes)
+    assert [getattr(again, name) for name in Head.__slots__] == [getattr(head, name) for name in Head.__slots__]
     expected: dict[bytes, bytes] = {}
     for name, value in pairs:
         removed = name in {b"HTTP_PROXY", b"HTTP_CONTENT_LENGTH", b"PATH_INFO", b"CONTENT_LENGTH", b"SCGI"}
@@ -270,10 +275,36 @@ def test_parse_head_is_exact_or_refuses(
 @example(encode(BASE))
 def test_parse_head_never_fails_otherwise(data: bytes) -> None:
     try:
-        parse_head(data, SECRET)
-        parse_head(encode(BASE) + data + b"\0", SECRET)
+        parse_head(data, SECRET, Shapes())
+        parse_head(encode(BASE) + data + b"\0", SECRET, Shapes())
     except ScgiError:
         return
+
+
+def test_names_that_clients_make_up_are_not_kept_for_ever() -> None:
+    shapes = Shapes()
+    for number in range(3 * Shapes.MOST):
+        parse_head(encode(with_params((b"HTTP_X%d" % number, b"v"))), SECRET, shapes)
+    parse_head(encode([*BASE, *((b"HTTP_X%d" % n, b"v") for n in range(Shapes.MOST_NAMES))]), SECRET, shapes)
+    parse_head(encode(with_params((b"HTTP_" + b"X" * Shapes.MOST_BYTES, b"v"))), SECRET, shapes)
+    assert len(shapes) <= Shapes.MOST
+    assert max(len(b"".join(names)) for names in shapes) <= Shapes.MOST_BYTES
+
+
+def test_known_names_do_not_vouch_for_values() -> None:
+    """The second request with the names of the first is checked like the first."""
+    shapes = Shapes()
+    parse_head(encode(BASE), SECRET, shapes)
+    for wrong in (
+        with_params(PASSENGER_CONNECT_SECRET=b"guess"),
+        with_params(SCGI=b"2"),
+        with_params(CONTENT_LENGTH=b"1x"),
+        with_params(REQUEST_METHOD=b"G T"),
+        with_params(REQUEST_URI=b""),
+        with_params(REQUEST_URI=b"/\n"),
+    ):
+        with pytest.raises(ScgiError):
+            parse_head(encode(wrong), SECRET, shapes)
 
 
 def test_a_megabyte_of_anything_is_read_in_linear_time() -> None:
@@ -288,7 +319,7 @@ def test_a_megabyte_of_anything_is_read_in_linear_time() -> None:
     for data in heads:
         began = process_time()
         try:
-            request_head(parse_head(data, SECRET), b"")
+            request_head(parse_head(data, SECRET, Shapes()), b"")
         except ScgiError:
             assert data[:1] in b"\0A"
         assert process_time() - began < 1.0
