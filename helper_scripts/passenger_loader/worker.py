@@ -48,7 +48,7 @@ class Worker:
     def run(self) -> None:
         server = self._server
         while not server.stopping:
-            server.wait(server.listener)
+            server.wait_for_connection()
             try:
                 conn, _ = server.listener.accept()
             except OSError:
@@ -69,14 +69,12 @@ class Worker:
     def _serve(self, conn: socket.socket) -> None:
         """Answer requests until the connection ends."""
         server = self._server
-        wait = server.wait
         rest = b""
         while True:
             if not rest:
                 self.busy = False
                 if server.stopping:
                     return
-                wait(conn)
                 rest = conn.recv(READ_SIZE)
                 if not rest:
                     return

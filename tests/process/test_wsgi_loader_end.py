@@ -145,3 +145,15 @@ def test_clients_that_leave_do_not_disturb() -> None:
         conn = made.connect()
         conn.send()
         assert conn.response()[2] == b"done"
+
+
+def test_the_end_of_stdin_is_seen_whenever_it_comes() -> None:
+    """As the core does it: the parked connection is closed, then stdin, while the process is on its way to wait again."""
+    for _ in range(20):
+        with loader(APP) as made:
+            conn = made.connect()
+            conn.send()
+            assert conn.response()[2] == b"done"
+            conn.close()
+            made.end_of_stdin()
+            assert made.status() == 0
