@@ -50,29 +50,8 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     loop = asyncio.get_running_loop()
     clock = SystemClock()
     config = decode(InstanceConfig, launch.config)
-    paths = InstancePaths(root=launch.instance_dir)
     auto = pool_size(cpus=visible_cpus(), memory=visible_memory())
-    core_section = config.instance.core
-    context = system_context(
-        socket_dir=paths.apps,
-        version=launch.version,
-        log_level=launch.log_level,
-        default_user=core_section.default_user,
-        default_group=core_section.default_group,
-    )
-    pool = Pool(
-        loop=loop,
-        clock=clock,
-        log=log.child("pool"),
-        factory=AppSpawnerFactory(context=context, loop=loop, clock=clock, log=log.child("app")),
-        limits=PoolLimits(
-            max_pool_size=core_section.max_pool_size or auto,
-            pool_idle_time=core_section.pool_idle_time,
-            max_parallel_spawns=core_section.max_parallel_spawns,
-        ),
-        apps=config.apps,
-        random=random.random,
-    )
+    pool = _pool(launch, config, auto, loop, clock, log)
     probes = Probes(pool.is_started)
     handler = RequestHandler(
         loop=loop,
@@ -83,7 +62,7 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
         clock=clock,
         log=log.child("request"),
         probes=probes.answer,
-        max_head=core_section.max_request_header_size,
+        max_head=config.instance.core.max_request_header_size,
     )
     core = InstanceCore(
         config=config,
@@ -113,6 +92,33 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     await core.until_ended()
     api.close()
     feedback.close()
+
+
+def _pool(
+    launch: CoreLaunch, config: InstanceConfig, auto: int, loop: asyncio.AbstractEventLoop, clock: SystemClock, log: Log
+) -> Pool:
+    """The ApplicationPool with what starts its processes; `auto` is its size when the configuration names none."""
+    section = config.instance.core
+    context = system_context(
+        socket_dir=InstancePaths(root=launch.instance_dir).apps,
+        version=launch.version,
+        log_level=launch.log_level,
+        default_user=section.default_user,
+        default_group=section.default_group,
+    )
+    return Pool(
+        loop=loop,
+        clock=clock,
+        log=log.child("pool"),
+        factory=AppSpawnerFactory(context=context, loop=loop, clock=clock, log=log.child("app")),
+        limits=PoolLimits(
+            max_pool_size=section.max_pool_size or auto,
+            pool_idle_time=section.pool_idle_time,
+            max_parallel_spawns=section.max_parallel_spawns,
+        ),
+        apps=config.apps,
+        random=random.random,
+    )
 
 
 def _take_signals(loop: asyncio.AbstractEventLoop, core: InstanceCore) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -73,18 +73,22 @@ def page(results: Results, machine: str) -> str:
         "| | measured | budget | |",
         "|---|---|---|---|",
     ]
+    lines += [*_budget_rows(results), *_runs(results), *_groups(results), *_rest(results)]
+    return "\n".join(lines) + "\n"
+
+
+def _budget_rows(results: Results) -> Iterator[str]:
     for budget in budgets(results):
         shown = "not measured" if budget.ratio is None else f"{budget.ratio:.2f}"
         verdict = "-" if budget.ratio is None else ("kept" if budget.ratio <= budget.limit else "**missed**")
-        lines.append(f"| {budget.what} | {shown} | {budget.limit:.2f} | {verdict} |")
+        yield f"| {budget.what} | {shown} | {budget.limit:.2f} | {verdict} |"
+
+
+def _runs(results: Results) -> Iterator[str]:
+    """A table per path."""
     for path, title in PATHS.items():
-        lines += [
-            "",
-            f"## {title}",
-            "",
-            "| stack | requests/s | p50 | p99 | CPU per request | errors |",
-            "|---|---|---|---|---|---|",
-        ]
+        yield from ("", f"## {title}", "")
+        yield from ("| stack | requests/s | p50 | p99 | CPU per request | errors |", "|---|---|---|---|---|---|")
         base = results.runs[OURS][path]
         for stack, runs in results.runs.items():
             figures = [
@@ -93,36 +97,31 @@ def page(results: Results, machine: str) -> str:
                 _ratio([run.p99 for run in runs[path]], [run.p99 for run in base]),
                 _ratio([run.cpu_total for run in runs[path]], [run.cpu_total for run in base]),
             ]
-            lines.append(f"| {stack} | " + " | ".join(figures) + f" | {sum(run.errors for run in runs[path])} |")
-    lines += [
-        "",
-        "## Where the CPU goes (small request, share of our whole stack)",
-        "",
-        "| stack | group | share |",
-        "|---|---|---|",
-    ]
+            yield f"| {stack} | " + " | ".join(figures) + f" | {sum(run.errors for run in runs[path])} |"
+
+
+def _groups(results: Results) -> Iterator[str]:
+    """Whose CPU time it is."""
+    yield from ("", "## Where the CPU goes (small request, share of our whole stack)", "")
+    yield from ("| stack | group | share |", "|---|---|---|")
     whole = cpu(results, OURS, "/")
     for stack, by_path in results.runs.items():
-        lines += [
-            f"| {stack} | {group} | {cpu(results, stack, '/', group) / whole:.2f} |"
-            for group in sorted(by_path["/"][0].cpu)
-        ]
-    lines += [
-        "",
-        "## Memory at rest after the runs (MiB)",
-        "",
-        "| stack | group | PSS | private |",
-        "|---|---|---|---|",
-    ]
+        for group in sorted(by_path["/"][0].cpu):
+            yield f"| {stack} | {group} | {cpu(results, stack, '/', group) / whole:.2f} |"
+
+
+def _rest(results: Results) -> Iterator[str]:
+    """Memory, start-up, and what could not be measured."""
+    yield from ("", "## Memory at rest after the runs (MiB)", "")
+    yield from ("| stack | group | PSS | private |", "|---|---|---|---|")
     for stack, groups in results.memory.items():
-        lines += [
-            f"| {stack} | {group} | {pss:.1f} | {private:.1f} |" for group, (pss, private) in sorted(groups.items())
-        ]
-    lines += ["", "## Start-up to the first 200", "", "| stack | ratio |", "|---|---|"]
-    lines += [f"| {stack} | {seconds / results.startup[OURS]:.2f} |" for stack, seconds in results.startup.items()]
+        for group, (pss, private) in sorted(groups.items()):
+            yield f"| {stack} | {group} | {pss:.1f} | {private:.1f} |"
+    yield from ("", "## Start-up to the first 200", "", "| stack | ratio |", "|---|---|")
+    for stack, seconds in results.startup.items():
+        yield f"| {stack} | {seconds / results.startup[OURS]:.2f} |"
     if results.missing:
-        lines += ["", "Not measured here:", "", *(f"- {line}" for line in results.missing)]
-    return "\n".join(lines) + "\n"
+        yield from ("", "Not measured here:", "", *(f"- {line}" for line in results.missing))
 
 
 def _ratio(theirs: Sequence[float], base: Sequence[float]) -> str:

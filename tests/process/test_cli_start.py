@@ -291,7 +291,7 @@ def test_reload_of_a_changed_or_broken_file(project: Path, registry: str) -> Non
         assert gone.returncode == 78
         assert "no longer in the configuration" in gone.stderr
         file.write_text(
-            good.replace("[instances.i1.nginx]", '[instances.i1]\nregistry_dir = "/nowhere"\n[instances.i1.nginx]')
+            good.replace("[instances.i1.nginx]", f'[instances.i1]\nregistry_dir = "{registry}/2"\n[instances.i1.nginx]')
         )
         moved = passenger("reload", cwd=project, **environment)
         assert moved.returncode == 1

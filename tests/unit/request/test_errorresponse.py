@@ -85,6 +85,7 @@ def test_spawn_error_explains_everything_in_development_and_escapes_it() -> None
     ],
 )
 def test_refusals(refusal: Refusal, status: int, retry_after: str | None) -> None:
+    """Each reason has its status, and says when to come again where that makes sense."""
     got, headers, _ = split(errorresponse.refused(refusal, PRODUCTION))
     assert got == status
     assert headers.get("Retry-After") == retry_after

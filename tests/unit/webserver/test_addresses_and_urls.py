@@ -100,5 +100,6 @@ def test_nothing_is_bound_for_somebody_elses_nginx(mode: str) -> None:
     ],
 )
 def test_url(made: InstanceConfig, shown: str) -> None:
+    """What a person would type into a browser."""
     assert url(made, "blog") == shown
     assert urls(made) == ({"blog": shown} if shown else {})

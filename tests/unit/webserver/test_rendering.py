@@ -199,6 +199,7 @@ def test_the_default_document_root_counts_only_when_it_exists() -> None:
 
 @pytest.mark.parametrize(("log", "args"), [("off", ("off",)), ("stdout", ("/dev/stdout", "passenger"))])
 def test_access_log(log: str, args: tuple[str, ...]) -> None:
+    """Off, or to stdout in our format; a relative file would be one of the folder where nginx started."""
     assert args in args_of(rendered(configuration(access_log=log)), "access_log")
     with pytest.raises(UnrenderableValueError):
         rendered(configuration(access_log="relative.log"))

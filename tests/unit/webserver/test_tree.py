@@ -93,6 +93,7 @@ def test_what_nginx_cannot_carry_is_refused(kind: type[Any], bad: str) -> None:
     ],
 )
 def test_quoting(text: str, quoted: str) -> None:
+    """What nginx would not read as one plain word is quoted, and only that."""
     assert nginx_quote(text) == quoted
 
 

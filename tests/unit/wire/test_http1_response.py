@@ -69,6 +69,7 @@ def head(*lines: bytes, status: bytes = b"HTTP/1.1 200 OK") -> bytes:
     ],
 )
 def test_heads(*, data: bytes, length: int, reusable: bool, forwarded: bytes | None) -> None:
+    """Framing, whether the connection can be used again, and what goes on to the web server."""
     parsed = parse_response_head(data, bodiless=False)
     assert (parsed.length, parsed.reusable) == (length, reusable)
     assert parsed.data == (data if forwarded is None else forwarded)

@@ -81,6 +81,7 @@ def test_extent_is_known_from_the_prefix_alone(data: bytes, expected: tuple[int,
     ],
 )
 def test_extent_refuses(data: bytes) -> None:
+    """Lengths that are none, or beyond the cap."""
     with pytest.raises(ScgiError):
         extent(data, CAP)
 
