@@ -109,9 +109,12 @@ class _Builder:
             if spec.name not in table:
                 continue
             path = (*at, spec.name)
+            value = table[spec.name]
             if path not in self._bad and not self._findings.is_unread(path):
-                value = self._listeners(path, table[spec.name]) if spec.kind == "listeners" else None
-                fields[spec.name] = value or self._values.read(spec, path, table[spec.name])
+                listeners = spec.kind == "listeners"
+                fields[spec.name] = self._listeners(path, value) if listeners else self._values.read(spec, path, value)
+            elif spec.kind == "listeners" and isinstance(value, list):
+                self._listeners(path, value)  # what is wrong with the others is said too
             return
 
     def _inner(self, name: str, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
@@ -130,11 +133,14 @@ class _Builder:
         listeners = []
         for index, item in enumerate(items):
             here = (*path, index)
-            if isinstance(item, str):
-                address = self._values.read(keys_of(Listener)["address"], here, item)
-                listeners.append(Listener(address=address))
+            if isinstance(item, dict):
+                fields = self._fields(Listener, ((here, item),))
+            elif here not in self._bad and not self._findings.is_unread(here):
+                fields = {"address": self._values.read(keys_of(Listener)["address"], here, item)}
             else:
-                listeners.append(Listener(**self._fields(Listener, ((here, item),))))
+                continue
+            if "address" in fields:
+                listeners.append(Listener(**fields))
         return tuple(listeners)
 
 

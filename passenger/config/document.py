@@ -10,7 +10,7 @@ Rules.
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,6 @@ from passenger.config.merge import merge
 from passenger.config.overrides import Override, apply_overrides, parse_overrides
 from passenger.config.source import Source
 from passenger.config.syntax import read_sources
-
-Sources = Callable[[str], list[str]]
 
 
 @dataclass(frozen=True, slots=True)

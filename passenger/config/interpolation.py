@@ -174,7 +174,8 @@ def _check_form(reference: dict[str, Any]) -> None:
     for name, value in reference.items():
         if not isinstance(value, str):
             message = f"`{name}` of a reference is a string"
-            raise _RefusedError("E125", message, "malformed reference", 'write { env = "NAME", default = "..." }')
+            hint = 'write { file = "..." }' if name == "file" else 'write { env = "NAME", default = "..." }'
+            raise _RefusedError("E125", message, "malformed reference", hint)
     if "env" in reference and not _ENV_NAME.fullmatch(reference["env"]):
         message = f"`{reference['env']}` is no name of an environment variable"
         hint = "letters, digits and `_`, not starting with a digit"

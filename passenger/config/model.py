@@ -20,6 +20,7 @@ from types import MappingProxyType
 
 from passenger.config.declare import NO_TABLE, key
 from passenger.config.instance import Instance
+from passenger.config.patterns import BASE_URI_PATTERN, HOST_PATTERN
 from passenger.config.units import MIB
 
 
@@ -109,14 +110,14 @@ class App:
         default=(),
         reload="live",
         example=["blog.example.com"],
-        pattern=r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$",
+        pattern=HOST_PATTERN,
         pattern_help="a host name such as `blog.example.com` or `*.example.com`, without port and path",
     )
     base_uri: str = key(
         "Path below which the application lives.",
         default="/",
-        pattern=r"^/([A-Za-z0-9_.~-]+(/[A-Za-z0-9_.~-]+)*)?$",
-        pattern_help="`/` or a path such as `/blog` with letters, digits, `_`, `.`, `~`, `-` and no slash at the end",
+        pattern=BASE_URI_PATTERN,
+        pattern_help="`/` or a path such as `/blog`: letters, digits, `_`, `.`, `~`, `-`; no `..`, no slash at the end",
     )
     document_root: str | None = key(
         "Folder of static files, served by nginx; relative to `app_root`.",
@@ -138,8 +139,19 @@ class App:
         example="blog",
         default_doc="the primary group of the user",
     )
-    spawn_method: str = key(
-        "How processes are started. `direct`: each one from scratch.", default="direct", choices=("direct",)
+    spawn_method: str | None = key(
+        "How processes are started. `smart`: a preloader loads the application once and forks, which is fast and "
+        "shares memory. `direct`: each one from scratch.",
+        default=None,
+        choices=("smart", "direct"),
+        example="direct",
+        default_doc="`smart` where there is a preloader for the kind of application",
+    )
+    max_preloader_idle_time: float = key(
+        "A preloader that was not needed for this long is stopped, and started again when it is needed. `0s` = never.",
+        default=300.0,
+        unit="duration",
+        reload="live",
     )
     load_shell_envvars: bool = key(
         "Start the application through the login shell of its user, so that its profile sets variables.", default=False

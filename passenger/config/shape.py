@@ -232,6 +232,8 @@ def _bad_name(findings: Findings, path: Path, name: str) -> None:
 
 
 def _out_of_range(findings: Findings, path: Path, fault: Fault) -> None:
+    if not isinstance(fault.value, int):
+        return  # its type is wrong, and that is said already
     low, limit = fault.rule == "minimum", fault.limit
     value = findings.quote(path, fault.value).strip("`")
     findings.add(
@@ -277,6 +279,10 @@ def _type_help(path: Path, wanted: Iterable[str], value: object) -> str:
         return f'put it into brackets: `{path[-1]} = ["..."]`'
     if wanted == ["object"] and path[:1] in {("apps",), ("instances",)} and len(path) <= 2:
         return f"each {str(path[0])[:-1]} is a table of its own: `[{path[0]}.NAME]`"
+    if wanted == ["object"] and path[-1:] == ("env",) and isinstance(value, (str, list)):
+        return 'one variable per key: `env = { NAME = "value" }`'
+    if wanted == ["string"] and isinstance(value, dict):
+        return 'a table here is `{ file = "..." }` or `{ env = "NAME", default = "..." }`, with no other key'
     return ""
 
 

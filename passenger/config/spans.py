@@ -56,7 +56,6 @@ class SpanIndex:
         self.root = Entry(header=Span(file, *_FILE_START))
         self.repeated: list[Repeated] = []
         self._columns = _Columns(file, content)
-        self._headers: dict[int, Span] = {}
         tree = Parser(Language(tree_sitter_toml.language())).parse(content)
         self._read_document(tree.root_node)
 

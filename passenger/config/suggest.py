@@ -105,6 +105,11 @@ class Suggestion:
     table: str = ""
 
 
+def _likely_first() -> list[tuple[str, type]]:
+    """Every table, applications' own first: `user` or `group` without a table is most often theirs."""
+    return sorted(tables().items(), key=lambda item: item[0] != "apps")
+
+
 def for_key(word: str, table: type) -> Suggestion | None:
     """What an unknown key of a table was probably meant to be."""
     here = keys_of(table)
@@ -115,7 +120,7 @@ def for_key(word: str, table: type) -> Suggestion | None:
     for name in (word, bare, OTHER_NAMES.get(bare, "")):
         if name in here and name != word:
             return Suggestion(name)
-        for anchor, other in tables().items():
+        for anchor, other in _likely_first():
             if name and name in keys_of(other) and other is not table:
                 return Suggestion(name, anchor)
     return Suggestion(near) if near else None

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from passenger.config.diagnostics import Diagnostic, Span
 from passenger.config.files import read_at_most
+from passenger.config.nesting import deep_place
 from passenger.config.source import NESTING_MAX, Source, is_deeper_than, lines_of
 from passenger.config.syntax_errors import explain
 
@@ -97,20 +98,25 @@ def _judge(name: str, folder: str, content: bytes) -> tuple[Source | None, list[
 
 
 def _parse_toml(name: str, folder: str, content: bytes, text: str) -> tuple[Source | None, list[Diagnostic]]:
-    too_deep = Diagnostic(
-        code="E109",
-        message=f"tables and arrays are nested more than {NESTING_MAX} levels deep",
-        span=Span(name, 1, 1, 1, 1),
-    )
     try:
         data: dict[str, Any] = tomllib.loads(text)
     except RecursionError:
-        return None, [too_deep]
+        return None, [_too_deep(name, text)]
     except ValueError as error:  # TOMLDecodeError, and int() on thousands of digits
         return None, explain(name, text, error)
     if is_deeper_than(NESTING_MAX, data):
-        return None, [too_deep]
+        return None, [_too_deep(name, text)]
     return Source(name=name, folder=folder, content=content, data=data), []
+
+
+def _too_deep(name: str, text: str) -> Diagnostic:
+    line, column = deep_place(text)
+    return Diagnostic(
+        code="E109",
+        message=f"tables and arrays are nested more than {NESTING_MAX} levels deep",
+        span=Span(name, line, column, line, column + 1),
+        label="too deep here",
+    )
 
 
 def _not_utf8(name: str, content: bytes, error: UnicodeDecodeError) -> Diagnostic:

@@ -61,9 +61,23 @@ _NOTHING: Final = ("null", "none", "nil", "~")
 _CURLY_QUOTES: Final = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb"
 
 
+_UNSEEN: Final = re.compile(r"[\u00a0\u00ad\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]")
+_NO_LINES: Final = (
+    ("<<<<<<<", "left over from a merge", "settle the conflict, then remove the lines `<<<<<<<`, `=======`, `>>>>>>>`"),
+    ("=======", "left over from a merge", "settle the conflict, then remove the line"),
+    (">>>>>>>", "left over from a merge", "settle the conflict, then remove the line"),
+    ("//", "no comment", "a comment starts with `#`"),
+    ("{", "not a key", "this looks like JSON: TOML writes `key = value` and `[table]`"),
+)
+"""Beginnings of lines of other kinds of text."""
+
+
 def advise(message: str, lines: list[str], line: int, column: int) -> Advice:
     """Advice for a refusal of tomllib at a line and column (both from 1)."""
     refused = _Refused(message, lines, line, column)
+    if (lonely := refused.text.find("\r")) >= 0:
+        hint = "save the file with the line ends of Unix (LF) or Windows (CRLF)"
+        return refused.advice(lonely + 1, lonely + 2, "a line end that is half of one", hint)
     for start, advisor in _ADVISORS:
         if message.startswith(start):
             return advisor(refused)
@@ -103,15 +117,19 @@ def _on_word(refused: _Refused, key: str, value: str, start: int) -> Advice:
     if _SECOND_KEY.match(refused.rest):
         return refused.advice(refused.column, end, "a second key on the line", "write one key per line")
     if value[0] in "\"'":
-        return refused.advice(
-            refused.column,
-            end,
-            "unexpected after the string",
-            'a quote inside "..." is written \\"',
-            "text after a value",
+        rest = refused.rest[: end - refused.column]
+        ends_line = rest.rstrip() in {",", ";"}
+        hint = (
+            f"remove `{rest.strip()}`: a value ends with its line"
+            if ends_line
+            else 'a quote inside "..." is written \\"'
         )
+        return refused.advice(refused.column, end, "unexpected after the string", hint, "text after a value")
     if re.fullmatch(r"[+-]?0\d+", value):
         return refused.advice(start, end, "leading zero", f"write {key}{value.lstrip('+-0') or '0'}, or quote it")
+    if re.fullmatch(r"[+-]?[\d_]+[,;]?", value):
+        number = re.sub(r"_+", "_", value.rstrip(",;")).strip("_")
+        return refused.advice(start, end, "not a number", f"write {key}{number}, or quote it")
     text = value.strip("\"'")
     return refused.advice(start, end, "a string needs quotes", f"write {key}{_quoted(text)}", "quotes missing")
 
@@ -122,6 +140,8 @@ def _quoted(text: str) -> str:
 
 def _on_equals(refused: _Refused) -> Advice:
     start = refused.column
+    if unseen := _UNSEEN.search(refused.text.partition("=")[0]):
+        return _on_unseen(refused, unseen)
     if refused.rest.startswith(":"):
         return refused.advice(start, start + 1, "`=` expected", "TOML writes `key = value`, not `key: value`")
     if refused.rest and not refused.rest[0].isascii():
@@ -130,6 +150,12 @@ def _on_equals(refused: _Refused) -> Advice:
         return refused.advice(word.start() + 1, word.end() + 1, "no key without quotes", hint)
     hint = "a line is `key = value`, a `[table]` or a `# comment`; a key with a space in it needs quotes"
     return refused.advice(start, start + 1, "`=` expected", hint)
+
+
+def _on_unseen(refused: _Refused, unseen: re.Match[str]) -> Advice:
+    """A character that looks like a space or like nothing, pasted from a web page or a word processor."""
+    label = f"U+{ord(unseen[0]):04X} stands here, which cannot be seen"
+    return refused.advice(unseen.start() + 1, unseen.end() + 1, label, "remove it, or write an ordinary space")
 
 
 def _on_open_string(refused: _Refused) -> Advice:
@@ -222,12 +248,17 @@ def _on_open_bracket(refused: _Refused) -> Advice:
 
 def _on_escape(refused: _Refused) -> Advice:
     start = refused.text.rfind("\\", 0, refused.column) + 1 or refused.column
+    if "scalar value" in refused.message:
+        return refused.advice(start, refused.column + 1, "no character has this number")
     hint = "write \\\\ for a backslash, or put the text in single quotes, where a backslash is a backslash"
     return refused.advice(start, start + 2, "not an escape sequence", hint)
 
 
 def _on_header(refused: _Refused) -> Advice:
     closing = "]]" if "']]'" in refused.message else "]"
+    if not refused.rest:
+        hint = f"the name of a table ends with `{closing}`"
+        return refused.advice(refused.column, refused.column + 1, f"`{closing}` expected", hint)
     hint = "a part of a table name with other characters than letters, digits, `-` and `_` needs quotes"
     return refused.advice(refused.column, refused.column + 1, f"`{closing}` expected", hint)
 
@@ -251,7 +282,12 @@ def _on_key(refused: _Refused) -> Advice:
         return refused.advice(start, start + 1, "no comma before this", "remove the comma before `}`")
     if not rest and "{" in refused.text:
         return refused.advice(start, start + 1, "the line ends here", "a table in braces stands on one line")
+    for beginning, label, hint in _NO_LINES:
+        if rest.startswith(beginning):
+            return refused.advice(start, start + len(beginning), label, hint)
     hint = "keys have letters, digits, `-` and `_`; any other key needs quotes"
+    if unseen := _UNSEEN.match(rest):
+        return _on_unseen(refused, unseen)
     word = _BARE_WORD.match(rest)
     if word:
         return refused.advice(start, start + word.end(), "no key without quotes", hint)

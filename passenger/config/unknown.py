@@ -40,8 +40,11 @@ def _top_level(name: str) -> Suggestion | None:
     from passenger.config.model import Config
     from passenger.config.suggest import closest
 
-    near = closest(name, [*keys_of(Config), "defaults"])
-    return Suggestion(near) if near else for_key(name, Config)
+    meant = for_key(name, Config)
+    if meant is not None:
+        return meant
+    near = closest(name, ["defaults"])
+    return Suggestion(near) if near else None
 
 
 def _label(meant: Suggestion | None, path: Path) -> str:

@@ -27,7 +27,6 @@ SHOWN_ELSEWHERE = {
     "E101",  # a file that is not there
     "E102",  # one that cannot be read
     "E103",  # a folder in its place
-    "E109",  # a file of megabytes
     "E121",  # a secret that cannot be read: the words name the user
     "E122",  # a secret of megabytes
     "E123",  # a secret that is no text
