@@ -37,10 +37,6 @@ class Input:
         self._buffer = buffered
         self.left = left
 
-    def is_used_up(self) -> bool:
-        """Whether the connection stands at the boundary to the next request."""
-        return self.left == 0
-
     def read(self, size: int | None = -1) -> bytes:
         if size is None or size < 0:
             return self._read_all()

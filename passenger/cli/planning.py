@@ -39,7 +39,6 @@ class PlanningHost:
     """What planning knows about the host, and the neighbours it asks."""
 
     euid: int
-    egid: int
     environ: Mapping[str, str]
     accounts: Accounts
     group_name: Callable[[int], str | None]

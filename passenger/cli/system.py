@@ -30,7 +30,6 @@ def planning_host() -> PlanningHost:
 
     return PlanningHost(
         euid=os.geteuid(),
-        egid=os.getegid(),
         environ=os.environ,
         accounts=SystemAccounts(),
         group_name=_group_name,

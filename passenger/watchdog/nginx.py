@@ -67,7 +67,7 @@ class Nginx:
 
         def done(result: Result) -> None:
             self._test = None
-            on_done(result.summary and f"refused its configuration: {result.errors or result.summary}")
+            on_done(result.summary and _explained(result))
 
         argv = [*self._argv(plan, generation), "-t", "-q"]
         environ = self._surroundings.child_environ
@@ -181,3 +181,11 @@ class Nginx:
             self._on_gone(child, describe(status))
         elif child is self._coming:
             self._give_up()
+
+
+def _explained(result: Result) -> str:
+    """The complaint and what to do about it. Its table is imported here: a watchdog that never needs it stays small."""
+    from passenger.webserver.check import refusal
+
+    problem = refusal(result.errors or result.summary)
+    return f"{problem.message}; {problem.hint}" if problem.hint else problem.message

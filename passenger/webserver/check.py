@@ -1,9 +1,8 @@
-"""`nginx -t`: how it is called, and what its complaint means to the reader."""
+"""What a complaint of `nginx -t` means to the reader."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Final
 
 from passenger.errors import HostError
@@ -47,18 +46,13 @@ _TAIL: Final = 400
 """Characters of an answer that is not nginx's usual kind."""
 
 
-def nginx_test_argv(argv: Sequence[str], *, prefix: str, conf: str) -> list[str]:
-    """The command that tests a rendered tree: exit status 0, or a complaint on stderr."""
-    return [*argv, "-p", prefix, "-c", conf, "-t", "-q"]
-
-
 def refusal(stderr: str) -> NginxRefusalError:
     """nginx's complaint as an error that says what to do."""
     found = _COMPLAINT.search(stderr)
     if found is None:
         said = " ".join(stderr.split())[-_TAIL:] or "it gave no reason"
-        return NginxRefusalError(f"nginx refuses the rendered configuration: {said}")
+        return NginxRefusalError(f"nginx refused its configuration: {said}")
     what, where = found["what"], found["where"]
     hint = next((hint for pattern, hint in _HINTS if re.search(pattern, what)), "")
     place = f" ({where})" if where else ""
-    return NginxRefusalError(f"nginx refuses the rendered configuration: {what}{place}", hint=hint)
+    return NginxRefusalError(f"nginx refused its configuration: {what}{place}", hint=hint)

@@ -128,6 +128,7 @@ def test_refused_nginx_configuration_is_the_error_state() -> None:
             error = watchdog.wait_ready()["error"]
             assert "refused its configuration" in error
             assert 'unknown directive "nonsense"' in error
+            assert "set `nginx.binary`" in error, "and what to do"
             assert watchdog.wait_exit() == 1
 
 

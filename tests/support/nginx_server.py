@@ -18,7 +18,7 @@ from passenger.config.model import InstanceConfig
 from passenger.config.paths import InstancePaths
 from passenger.webserver import render
 from passenger.webserver.binary import NginxBinary, ask, of_wheel
-from passenger.webserver.check import nginx_test_argv, refusal
+from passenger.webserver.check import refusal
 
 SECRET = "secret-0123456789abcdef"
 
@@ -97,7 +97,7 @@ class NginxServer:
     def test(self) -> None:
         """`nginx -t`. Raises NginxRefusalError."""
         conf = self.paths.nginx_conf
-        argv = nginx_test_argv(self.binary.argv, prefix=f"{self.paths.nginx}/", conf=conf)
+        argv = [*self.binary.argv, "-p", f"{self.paths.nginx}/", "-c", conf, "-t", "-q"]
         answer = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
         if answer.returncode != 0:
             raise refusal(answer.stderr)

@@ -70,7 +70,6 @@ def host(euid: int = 0, **changes: Any) -> PlanningHost:
     """A host as root or as somebody."""
     made = PlanningHost(
         euid=euid,
-        egid=euid,
         environ={"PASSENGER_INSTANCE_REGISTRY_DIR": "/run/p"},
         accounts=FakeAccounts(),
         group_name=lambda gid: next((name for name, number in GROUPS.items() if number == gid), None),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from passenger.webserver import build
-from passenger.webserver.check import nginx_test_argv, refusal
+from passenger.webserver.check import refusal
 
 DEBIAN = """nginx version: nginx/1.22.1
 built with OpenSSL 3.0.22 25 Aug 2026
@@ -94,8 +94,3 @@ def test_complaints_of_nginx_say_what_to_do(said: str, message: str, hint: str) 
 @pytest.mark.parametrize("said", ["", "Segmentation fault\n", "\n\n"])
 def test_an_answer_without_complaint_is_shown_as_it_is(said: str) -> None:
     assert (" ".join(said.split()) or "no reason") in refusal(said).message
-
-
-def test_the_command_that_tests() -> None:
-    argv = nginx_test_argv(["nginx", "-e", "stderr"], prefix="/p/", conf="/p/c")
-    assert argv == ["nginx", "-e", "stderr", "-p", "/p/", "-c", "/p/c", "-t", "-q"]
