@@ -238,9 +238,12 @@ class Response:
 
 def declared_length(headers: Headers, lower: list[str]) -> int:
     """The Content-Length that the application set. Raises ValueError when it is no number, or two numbers."""
-    values = {value.strip() for (_, value), low in zip(headers, lower) if low == "content-length"}
-    value = values.pop()
-    if values or not DIGITS.fullmatch(value):
+    value = headers[lower.index("content-length")][1].strip()
+    if lower.count("content-length") > 1:
+        values = {other.strip() for (_, other), low in zip(headers, lower) if low == "content-length"}
+        if len(values) > 1:
+            raise ValueError("start_response: differing Content-Lengths")
+    if not (value.isdecimal() and value.isascii() and len(value) <= 18):
         raise ValueError("start_response: bad Content-Length")
     return int(value)
 
