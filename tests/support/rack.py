@@ -1,0 +1,202 @@
+"""Rack loaders and preloaders under test: started by hand, spoken to over the spawn, preloader and session protocols."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from passenger import resources
+from tests.support.loader import DEADLINE, PASSWORD, Connection
+
+APPS = Path(__file__).resolve().parent.parent / "e2e" / "apps"
+
+
+@dataclass(frozen=True)
+class Ruby:
+    """A Ruby and its Rack."""
+
+    name: str
+    rack: str
+    """What its version begins with."""
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def program(self) -> str:
+        found = shutil.which("ruby")
+        assert found, "no ruby: install ruby, ruby-rack, ruby-sinatra and bundler (./dev test does it for root)"
+        return found
+
+
+def rack2() -> Ruby:
+    """The system's own: Rack 2.2 on Debian 12."""
+    return Ruby("rack-2", "2.", {})
+
+
+def rack3() -> Ruby:
+    """The system's Ruby with Rack 3."""
+    gems = Path(sys.prefix) / "rack3/usr/share/rubygems-integration/all"
+    assert gems.is_dir(), f"no Rack 3: run tests/support/get_rack3.sh {Path(sys.prefix) / 'rack3'} (./dev test does it)"
+    return Ruby("rack-3", "3.", {"GEM_PATH": f"{gems}:{_default_gem_path()}"})
+
+
+class Talk:
+    """The spawner's side of a spawn talk, over one stream."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.sock.settimeout(DEADLINE)
+        self._held = b""
+        self.said: list[str] = []
+
+    def line(self) -> str:
+        """The next line. Raises EOFError at the end of the stream."""
+        while b"\n" not in self._held:
+            piece = self.sock.recv(65536)
+            if not piece:
+                raise EOFError(self._held)
+            self._held += piece
+        line, _, self._held = self._held.partition(b"\n")
+        self.said.append(line.decode())
+        return self.said[-1]
+
+    def until(self, wanted: str) -> list[str]:
+        """All lines up to the wanted one."""
+        lines = [self.line()]
+        while lines[-1] != wanted:
+            lines.append(self.line())
+        return lines
+
+    def rest(self) -> str:
+        """Everything up to the end of the stream."""
+        while piece := self.sock.recv(65536):
+            self._held += piece
+        return self._held.decode()
+
+    def give(self, options: Mapping[str, str], first: str = "You have control 1.0") -> None:
+        """A request block."""
+        lines = "".join(f"{key}: {value}\n" for key, value in options.items() if value)
+        self.sock.sendall(f"{first}\n{lines}\n".encode())
+
+    def half_close(self) -> None:
+        """What a spawner does to end a process."""
+        self.sock.shutdown(socket.SHUT_WR)
+
+
+class Worker:
+    """A process that takes requests: its talk, its socket."""
+
+    def __init__(self, talk: Talk, connections: list[Connection]) -> None:
+        self.talk = talk
+        self.announced = [line for line in talk.said if line.startswith("!> socket: ")]
+        (self.path,) = [line.split(";")[1].removeprefix("unix:") for line in self.announced]
+        self._connections = connections
+
+    def connect(self) -> Connection:
+        connection = Connection(self.path)
+        self._connections.append(connection)
+        return connection
+
+
+class RackProgram:
+    """`rack_loader.rb` or `rack_preloader.rb` in a folder, on a socketpair as stdin and stdout."""
+
+    def __init__(self, script: str, folder: Path, ruby: Ruby, env: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.stderr = os.memfd_create("stderr")
+        self.connections: list[Connection] = []
+        ours, theirs = socket.socketpair()
+        self.talk = Talk(ours)
+        with theirs:
+            self.process = subprocess.Popen(
+                [ruby.program, "-w", str(resources.helper_script(script))],
+                cwd=folder,
+                stdin=theirs,
+                stdout=theirs,
+                stderr=self.stderr,
+                env={**os.environ, "RUBYOPT": "", **ruby.env, **env},
+            )
+
+    def options(self, **more: str) -> dict[str, str]:
+        """A usual request."""
+        return {
+            "app_root": str(self.folder),
+            "app_group_name": "blog",
+            "app_type": "rack",
+            "startup_file": "config.ru",
+            "process_title": "Passenger RubyApp",
+            "environment": "production",
+            "socket_dir": str(self.folder),
+            "connect_password": PASSWORD,
+            "surprise": "a:b:c",
+            **more,
+        }
+
+    def errors(self) -> str:
+        """What was written to stderr so far."""
+        return os.pread(self.stderr, 1_000_000, 0).decode()
+
+    def status(self) -> int:
+        """Its exit status, within the deadline."""
+        return self.process.wait(DEADLINE)
+
+    def close(self) -> None:
+        for connection in self.connections:
+            connection.close()
+        self.talk.sock.close()
+        self.process.kill()
+        self.process.wait(DEADLINE)
+        os.close(self.stderr)
+
+
+@contextmanager
+def app_folder(source: str | Path) -> Iterator[Path]:
+    """A folder with an application: the text of a config.ru, or a copy of a folder."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp", prefix="pp"))
+    if isinstance(source, Path):
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+    else:
+        (folder / "config.ru").write_text(source)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def program(
+    script: str, source: str | Path, *, ruby: Ruby | None = None, env: Mapping[str, str] | None = None
+) -> Iterator[RackProgram]:
+    """A loader or preloader before its handshake."""
+    with app_folder(source) as folder:
+        made = RackProgram(script, folder, ruby or rack2(), env or {})
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+@contextmanager
+def rack_loader(
+    source: str | Path, *, threads: int = 1, ruby: Ruby | None = None, env: Mapping[str, str] | None = None
+) -> Iterator[tuple[RackProgram, Worker]]:
+    """A loader that is ready."""
+    with program("rack_loader.rb", source, ruby=ruby, env=env) as made:
+        made.talk.until("!> I have control 1.0")
+        made.talk.give(made.options(thread_count=str(threads)))
+        made.talk.until("!> ")
+        yield made, Worker(made.talk, made.connections)
+
+
+def _default_gem_path() -> str:
+    found = subprocess.run(
+        [rack2().program, "-e", "print Gem.path.join(':')"], check=True, capture_output=True, text=True
+    )
+    return found.stdout
