@@ -44,6 +44,7 @@ class WebSocket:
         self._frame(CLOSE, data[:2])
         while self._sock.recv(65536):
             continue
+        self._sock.close()
         (status,) = struct.unpack(">H", data[:2])
         return int(status)
 
