@@ -20,6 +20,8 @@ class AppType:
     """The file in the application's root that gives the kind away, and that is loaded by default."""
     loader: str
     """File in `helper_scripts`."""
+    preloader: str | None = None
+    """File in `helper_scripts` that loads the application once and forks; None = every process loads it itself."""
     interpreter_key: str
     """Configuration key that names the interpreter."""
     process_title: str
@@ -30,6 +32,7 @@ APP_TYPES: Final = (
         name="wsgi",
         startup_file="passenger_wsgi.py",
         loader="wsgi_loader.py",
+        preloader="wsgi_preloader.py",
         interpreter_key="python",
         process_title="Passenger WsgiApp",
     ),

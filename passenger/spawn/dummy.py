@@ -76,6 +76,7 @@ class DummySpawner:
         self.fail_with: SpawnError | None = None
         self.spawned: list[DummyProcess] = []
         self.closed = False
+        self.preloader_pid: int | None = None
         self._loop = loop
         self._numbers = numbers if numbers is not None else itertools.count(1)
         self._gate = asyncio.Event()

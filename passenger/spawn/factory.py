@@ -8,6 +8,7 @@ from passenger.clock import Clock
 from passenger.config.model import App
 from passenger.log import Log
 from passenger.spawn.direct import DirectSpawner
+from passenger.spawn.smart import SmartSpawner
 from passenger.spawn.spawner import Spawner
 from passenger.spawn.spec import SpawnContext
 
@@ -22,7 +23,6 @@ class AppSpawnerFactory:
         self._log = log
 
     def spawner_for(self, name: str, app: App) -> Spawner:
-        """The spawner for an application; `direct` is the only method there is."""
-        return DirectSpawner(
-            name=name, app=app, context=self.context, loop=self._loop, clock=self._clock, log=self._log
-        )
+        """The spawner for an application. A smart one starts types that have no preloader directly."""
+        kind = DirectSpawner if app.spawn_method == "direct" else SmartSpawner
+        return kind(name=name, app=app, context=self.context, loop=self._loop, clock=self._clock, log=self._log)

@@ -1,7 +1,8 @@
 """The journey of a spawn: its named steps in order, each with a state and the time it took.
 
 Rules.
-1. Steps happen in the order of STEPS; beginning one finishes the one before it. Steps may be left out.
+1. Steps happen in the order of their list (STEPS, or SMART_STEPS through a preloader); beginning one finishes the
+   one before it. Steps may be left out.
 2. Only the step that is under way can fail; after that the journey is over.
 3. Time is handed in.
 """
@@ -9,6 +10,7 @@ Rules.
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 from typing import Final
 
 from passenger.clock import Clock
@@ -19,23 +21,65 @@ class Step(enum.Enum):
 
     PREPARE = "prepare work"
     EXEC = "fork and exec"
+    PRELOADER_EXEC = "start the preloader"
     SHELL = "load the shell environment"
     PREPARER = "SpawnPreparer"
     HANDSHAKE = "handshake"
     LOAD = "load the application"
+    PRELOADER_ANNOUNCE = "announce the preloader's socket"
+    PRELOADER_CHECK = "check the preloader's socket"
+    ASK = "ask the preloader"
+    FORK = "fork"
+    WORKER_HANDSHAKE = "handshake of the forked process"
+    WORKER_START = "start the forked process"
     ANNOUNCE = "announce the socket"
     CHECK = "check the socket"
 
 
-STEPS: Final = tuple(Step)
+STEPS: Final = (
+    Step.PREPARE,
+    Step.EXEC,
+    Step.SHELL,
+    Step.PREPARER,
+    Step.HANDSHAKE,
+    Step.LOAD,
+    Step.ANNOUNCE,
+    Step.CHECK,
+)
+PRELOADER_STEPS: Final = (
+    Step.PRELOADER_EXEC,
+    Step.SHELL,
+    Step.PREPARER,
+    Step.HANDSHAKE,
+    Step.LOAD,
+    Step.PRELOADER_ANNOUNCE,
+    Step.PRELOADER_CHECK,
+)
+"""Left out when a preloader is already there."""
+FORK_STEPS: Final = (Step.ASK, Step.FORK, Step.WORKER_HANDSHAKE, Step.WORKER_START, Step.ANNOUNCE, Step.CHECK)
+SMART_STEPS: Final = (Step.PREPARE, *PRELOADER_STEPS, *FORK_STEPS)
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What the three parts of a spawn talk are in a journey."""
+
+    handshake: Step
+    load: Step
+    announce: Step
+
+
+PROGRAM: Final = Stages(Step.HANDSHAKE, Step.LOAD, Step.ANNOUNCE)
+PRELOADER: Final = Stages(Step.HANDSHAKE, Step.LOAD, Step.PRELOADER_ANNOUNCE)
+FORKED: Final = Stages(Step.WORKER_HANDSHAKE, Step.WORKER_START, Step.ANNOUNCE)
 
 
 class Journey:
     """One spawn on its way."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, steps: tuple[Step, ...] = STEPS) -> None:
         self._clock = clock
-        self._planned = list(STEPS)
+        self._planned = list(steps)
         self._began: dict[Step, float] = {}
         self._took: dict[Step, float] = {}
         self._failed = False

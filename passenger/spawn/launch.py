@@ -63,6 +63,15 @@ def launch(spec: SpawnSpec, *, program: tuple[str, ...] | None) -> Child:
     return Child(popen=popen, stdin=stdin, stdout=stdout, stderr=stderr, report=report, profile=profile)
 
 
+def output_pipe(spec: SpawnSpec) -> tuple[int, int]:
+    """A pipe (read end, write end): the read end does not block, the write end is the user's to open again."""
+    read, write = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(read, False)
+    if spec.identity.switched:
+        os.fchown(write, spec.identity.uid, spec.identity.gid)
+    return read, write
+
+
 def _start(spec: SpawnSpec, inherit: list[int], output: int) -> subprocess.Popen[bytes]:
     context = spec.context
     preparer = f"{context.helper_scripts}/spawn_preparer.py"

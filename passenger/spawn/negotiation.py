@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from passenger.errors import ProtocolError
 from passenger.spawn.failure import SpawnFailure
-from passenger.spawn.journey import Journey, Step
+from passenger.spawn.journey import Journey, Stages, Step
 from passenger.spawn.output import OutputReader
-from passenger.spawn.running import DirectProcess
+from passenger.spawn.running import StartedProcess
 from passenger.wire import control
 from passenger.wire.spawn import SpawnTalk
 from passenger.wire.spawnevents import AnswerBegan, Broken, Event, Explained, Output, Ready, RequestWanted
@@ -24,17 +24,19 @@ MAX_REPORT: Final = 64 * 1024
 
 
 class Negotiation:
-    """One per spawn."""
+    """One per spawn. A forked process was prepared long ago: it has no report pipe."""
 
     def __init__(
         self,
         *,
         loop: asyncio.AbstractEventLoop,
-        process: DirectProcess,
-        report_fd: int,
+        process: StartedProcess,
+        report_fd: int | None,
         journey: Journey,
         request: bytes,
         first_step: Step,
+        stages: Stages,
+        talk: SpawnTalk,
     ) -> None:
         self.result: asyncio.Future[Ready] = loop.create_future()
         self.is_over_by_itself = False
@@ -42,34 +44,44 @@ class Negotiation:
         self._process = process
         self._journey = journey
         self._request = request
-        self._talk = SpawnTalk()
+        self._stages = stages
+        self._talk = talk
         self._reports = control.Decoder(max_line=MAX_REPORT)
-        self._report = OutputReader(
-            loop=loop, fd=report_fd, take=self._reported, tick=lambda: None, at_end=self._report_ended
-        )
+        self._report = None
+        if report_fd is not None:
+            self._report = OutputReader(
+                loop=loop, fd=report_fd, take=self._reported, tick=lambda: None, at_end=self._report_ended
+            )
         self._prepared = False
         journey.begin(first_step)
-        process.stdout.hand_over(self._said, self._stdout_ended)
+        process.stdout.hand_over(self.said, self._stdout_ended)
         process.when_exited(lambda _exit: self._ended())
 
     def close(self) -> None:
         """No more is listened to; output goes on to the log."""
-        self._report.close()
+        if self._report is not None:
+            self._report.close()
         self._process.stdout.hand_over(lambda data: self._process.take_output("stdout", data), None)
         if not self.result.done():
             self.result.cancel()
 
     # What the child says on its stdout
 
-    def _said(self, data: bytes) -> None:
-        self._report.drain()  # what was reported before comes first
+    def said(self, data: bytes) -> None:
+        """Bytes of its stdout, in order."""
+        self._drain_report()
         for event in self._talk.feed(data):
             self._happened(event)
 
     def _stdout_ended(self) -> None:
-        self._report.drain()
+        self._drain_report()
         for event in self._talk.feed_eof():
             self._happened(event)
+
+    def _drain_report(self) -> None:
+        """What was reported before comes first."""
+        if self._report is not None:
+            self._report.drain()
 
     def _happened(self, event: Event) -> None:
         match event:
@@ -77,11 +89,11 @@ class Negotiation:
                 self._process.take_output("stdout", data)
             case RequestWanted():
                 self._preparer_done()
-                self._journey.begin(Step.LOAD)
+                self._journey.begin(self._stages.load)
                 if not self._process.write_request(self._request):
                     self._fail(SpawnFailure("request-not-read", "it does not read the request that it asked for"))
             case AnswerBegan():
-                self._journey.begin(Step.ANNOUNCE)
+                self._journey.begin(self._stages.announce)
             case Ready():
                 if not self.result.done():
                     self.result.set_result(event)
@@ -119,7 +131,7 @@ class Negotiation:
             self._preparer_done()
 
     def _preparer_done(self) -> None:
-        self._journey.begin(Step.HANDSHAKE)
+        self._journey.begin(self._stages.handshake)
 
     # Its end
 

@@ -1,13 +1,14 @@
-"""A process that we started: its pipes, its exit, its end. From the fork until it is disposed of.
+"""A process that takes or will take requests: its streams, its exit, its end. From the start until it is disposed of.
 
 Rules.
-1. It is signalled through its group, and only while it is our unreaped child: the ids can't be anybody else's.
+1. A child is signalled through its group, and only while it is our unreaped child: the ids can't be anybody else's.
 2. When it ends, whatever is left of its session is killed before it is reaped.
 3. Its exit is told after what it wrote last has been read.
 """
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 import os
@@ -24,13 +25,15 @@ from passenger.spawn.spawner import AppSocket, Exit
 from passenger.spawn.spec import SpawnSpec
 
 
-class DirectProcess:
-    """Implements `RunningProcess` for a child of this process."""
+class StartedProcess(abc.ABC):
+    """Implements `RunningProcess` as far as it does not matter whose child the process is."""
+
+    stdout: OutputReader
 
     def __init__(
-        self, *, loop: asyncio.AbstractEventLoop, log: Log, spec: SpawnSpec, child: Child, gupid: str, password: str
+        self, *, loop: asyncio.AbstractEventLoop, log: Log, spec: SpawnSpec, pid: int, gupid: str, password: str
     ) -> None:
-        self.pid = child.pid
+        self.pid = pid
         self.gupid = gupid
         self.connect_password = password
         self.sockets: tuple[AppSocket, ...] = ()
@@ -38,21 +41,12 @@ class DirectProcess:
         self.exit: Exit | None = None
         self.capture = Capture()
         self._loop = loop
+        self._log = log
         self._spec = spec
-        self._child = child
-        self._stdin = child.stdin
         self._callbacks: list[Callable[[Exit], None]] = []
         self._disposed = False
-        self._logs = {
-            name: LogStream(log=log, app=spec.name, pid=child.pid, stream=name)
-            for name in ("stdout", "stderr", "profile")
-        }
-        self.stdout = self._reader(child.stdout, "stdout")
-        self._stderr = self._reader(child.stderr, "stderr")
-        self._profile = self._reader(child.profile, "profile")
-        self._watch = ExitWatch(
-            loop=loop, pid=child.pid, before_reap=lambda: process.sweep_session(child.pid), on_exit=self._exited
-        )
+        self._logs: dict[str, LogStream] = {}
+        self._readers: list[OutputReader] = []
 
     def when_exited(self, callback: Callable[[Exit], None]) -> None:
         if self.exit is not None:
@@ -60,10 +54,9 @@ class DirectProcess:
         else:
             self._callbacks.append(callback)
 
+    @abc.abstractmethod
     def request_stop(self) -> None:
-        if self._stdin >= 0:
-            os.close(self._stdin)
-            self._stdin = -1
+        """See `RunningProcess`."""
 
     def terminate(self) -> None:
         self._signal(signal.SIGTERM)
@@ -80,8 +73,8 @@ class DirectProcess:
         if self._disposed:
             return
         self._disposed = True
-        self.request_stop()
-        for reader in (self.stdout, self._stderr, self._profile):
+        self._close_input()
+        for reader in self._readers:
             reader.close()
         for log in self._logs.values():
             log.end()
@@ -90,14 +83,9 @@ class DirectProcess:
 
     # For the spawner
 
+    @abc.abstractmethod
     def write_request(self, data: bytes) -> bool:
         """Send the request block; False when the process does not read what it was sent before."""
-        try:
-            return os.write(self._stdin, data) == len(data)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True  # it has gone or closed its stdin; what it said about that is read on
 
     def take_output(self, stream: str, data: bytes) -> None:
         """Output while starting: to the log and to the capture."""
@@ -112,7 +100,6 @@ class DirectProcess:
         self.sockets = announced
         self.spawn_seconds = seconds
         self.capture.close()
-        self._profile.close()
 
     async def ended(self, *, patience: float) -> None:
         """Wait until the process has ended; it is killed after `patience` seconds, and given up after one more."""
@@ -126,24 +113,89 @@ class DirectProcess:
             async with asyncio.timeout(1.0):
                 await gone.wait()
 
+    # For the two kinds of processes
+
+    @abc.abstractmethod
+    def _signal(self, number: signal.Signals) -> None: ...
+
+    @abc.abstractmethod
+    def _close_input(self) -> None: ...
+
     def _reader(self, fd: int, stream: str) -> OutputReader:
-        return OutputReader(
-            loop=self._loop,
-            fd=fd,
-            take=lambda data: self.take_output(stream, data),
-            tick=self._logs[stream].tick,
-        )
+        log = self._logs[stream] = LogStream(log=self._log, app=self._spec.name, pid=self.pid, stream=stream)
+        reader = OutputReader(loop=self._loop, fd=fd, take=lambda data: self.take_output(stream, data), tick=log.tick)
+        self._readers.append(reader)
+        return reader
 
-    def _signal(self, number: signal.Signals) -> None:
-        if self.exit is None:
-            process.signal_group(self.pid, number)
-
-    def _exited(self, status: int | None) -> None:
-        self._child.disown(status)
-        self._profile.drain()
-        self._stderr.drain()
-        self.stdout.drain()
+    def _has_ended(self, status: int | None) -> None:
+        for reader in reversed(self._readers):
+            reader.drain()
         self.exit = Exit(status)
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             callback(self.exit)
+
+
+class DirectProcess(StartedProcess):
+    """A child of this process.
+
+    `is_shared` says whether processes live in its session that are not its own to end: those that a preloader
+    forked. Then only it itself is signalled and swept.
+    """
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        log: Log,
+        spec: SpawnSpec,
+        child: Child,
+        gupid: str,
+        password: str,
+        is_shared: Callable[[], bool] = lambda: False,
+    ) -> None:
+        super().__init__(loop=loop, log=log, spec=spec, pid=child.pid, gupid=gupid, password=password)
+        self._child = child
+        self._stdin = child.stdin
+        self._is_shared = is_shared
+        self.stdout = self._reader(child.stdout, "stdout")
+        self._reader(child.stderr, "stderr")
+        self._profile = self._reader(child.profile, "profile")
+        self._watch = ExitWatch(loop=loop, pid=child.pid, before_reap=self._sweep, on_exit=self._exited)
+
+    def request_stop(self) -> None:
+        self._close_input()
+
+    def write_request(self, data: bytes) -> bool:
+        try:
+            return os.write(self._stdin, data) == len(data)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True  # it has gone or closed its stdin; what it said about that is read on
+
+    def started(self, announced: tuple[AppSocket, ...], seconds: float) -> None:
+        super().started(announced, seconds)
+        self._profile.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.exit is not None:
+            return
+        if self._is_shared():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+        else:
+            process.signal_group(self.pid, number)
+
+    def _sweep(self) -> None:
+        if not self._is_shared():
+            process.sweep_session(self.pid)
+
+    def _close_input(self) -> None:
+        if self._stdin >= 0:
+            os.close(self._stdin)
+            self._stdin = -1
+
+    def _exited(self, status: int | None) -> None:
+        self._child.disown(status)
+        self._has_ended(status)

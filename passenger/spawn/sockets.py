@@ -28,9 +28,28 @@ PEER_CREDENTIALS: Final = struct.Struct("3i")
 def check(address: str, *, socket_dir: str, pid: int, uid: int) -> None:
     """Raise SpawnFailure unless the address can be trusted."""
     if address.startswith("unix:"):
-        _check_unix(address.removeprefix("unix:"), socket_dir, pid, uid)
+        path = address.removeprefix("unix:")
+        _check_file(path, socket_dir, uid)
+        connect(path, pid).close()
     else:
         _check_tcp(address)
+
+
+def check_preloader(address: str, *, socket_dir: str, uid: int) -> None:
+    """Raise SpawnFailure unless the address is a socket of the user in the right place; who listens is seen later."""
+    _check_file(address.removeprefix("unix:"), socket_dir, uid)
+
+
+def connect(address: str, pid: int) -> socket.socket:
+    """A non-blocking connection whose other end is that process. Raises SpawnFailure."""
+    path = address.removeprefix("unix:")
+    conn = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        _connect(conn, path, pid)
+    except SpawnFailure:
+        conn.close()
+        raise
+    return conn
 
 
 def remove(address: str, *, socket_dir: str, uid: int) -> None:
@@ -44,7 +63,7 @@ def remove(address: str, *, socket_dir: str, uid: int) -> None:
             os.unlink(name, dir_fd=folder_fd)
 
 
-def _check_unix(path: str, socket_dir: str, pid: int, uid: int) -> None:
+def _check_file(path: str, socket_dir: str, uid: int) -> None:
     folder, name = os.path.split(path)
     if folder != socket_dir or name in {"", ".", ".."}:
         raise SpawnFailure("socket-outside", f"the socket {path} is not directly inside {socket_dir}")
@@ -60,18 +79,16 @@ def _check_unix(path: str, socket_dir: str, pid: int, uid: int) -> None:
         raise SpawnFailure("socket-not-a-socket", f"{path} is {what}")
     if found.st_uid != uid:
         raise SpawnFailure("socket-foreign-owner", f"{path} belongs to user {found.st_uid}, not to {uid}")
-    _check_listener(path, pid)
 
 
-def _check_listener(path: str, pid: int) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
-        try:
-            probe.connect(path)
-        except OSError as error:
-            raise SpawnFailure("socket-not-listening", f"nobody answers on {path}: {error.strerror}") from error
-        listener, _, _ = PEER_CREDENTIALS.unpack(
-            probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS.size)
-        )
+def _connect(conn: socket.socket, path: str, pid: int) -> None:
+    try:
+        conn.connect(path)
+    except OSError as error:
+        raise SpawnFailure("socket-not-listening", f"nobody answers on {path}: {error.strerror}") from error
+    listener, _, _ = PEER_CREDENTIALS.unpack(
+        conn.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS.size)
+    )
     if listener != pid:
         raise SpawnFailure(
             "socket-foreign-process",

@@ -106,6 +106,11 @@ class SpawnError(PassengerError):
 class Spawner(Protocol):
     """Starts processes of one application."""
 
+    @property
+    def preloader_pid(self) -> int | None:
+        """The process that has loaded the application and forks; None when there is none now."""
+        ...
+
     async def spawn(self) -> RunningProcess:
         """Start one process and wait until it is ready. Raises SpawnError; cancelling kills what was started."""
         ...

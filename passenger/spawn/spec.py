@@ -57,7 +57,8 @@ class SpawnSpec:
     shell: str | None
     """Login shell to go through, or None."""
     program: tuple[str, ...]
-    """The loader's command line."""
+    """The loader's or preloader's command line."""
+    is_preloader: bool
     inherited: Mapping[str, str]
     variables: Mapping[str, str]
     """Set over everything that is inherited: Passenger's and the configuration's."""
@@ -86,22 +87,24 @@ def system_context(
     )
 
 
-def work_out(name: str, app: App, context: SpawnContext) -> SpawnSpec:
-    """Decide one spawn. Raises SpawnFailure."""
+def work_out(name: str, app: App, context: SpawnContext, *, preload: bool = False) -> SpawnSpec:
+    """Decide one spawn; with `preload`, that of the preloader if its type has one. Raises SpawnFailure."""
     kind, startup_file = _kind(app)
     identity = _identity(app, startup_file, context)
     variables = environment.passenger_variables(app) | environment.configured(app)
     _refuse_nul(variables)
+    script = kind.preloader if preload else None
     return SpawnSpec(
         name=name,
         app=app,
         context=context,
         identity=identity,
         shell=_login_shell(identity) if app.load_shell_envvars else None,
-        program=(_interpreter(app, context), f"{context.helper_scripts}/{kind.loader}"),
+        program=(_interpreter(app, context), f"{context.helper_scripts}/{script or kind.loader}"),
+        is_preloader=script is not None,
         inherited=environment.inherited(context.environ, identity),
         variables=variables,
-        request=_request(name, app, kind, context),
+        request=_request(name, app, kind, context) | {"spawn_method": "smart" if script else "direct"},
     )
 
 
@@ -191,7 +194,6 @@ def _request(name: str, app: App, kind: apptypes.AppType, context: SpawnContext)
         "start_timeout": str(int(app.start_timeout * 1000)),
         "environment": app.app_env,
         "base_uri": app.base_uri,
-        "spawn_method": app.spawn_method,
         "thread_count": str(app.thread_count),
     }
 

@@ -275,7 +275,12 @@ class SpawnTalk:
 
 def request(pairs: Mapping[str, str]) -> bytes:
     """The request block that answers a handshake. Raises ValueError for a key or value that would break a line."""
-    lines = [f"You have control {VERSION}\n"]
+    return f"You have control {VERSION}\n".encode() + pairs_block(pairs)
+
+
+def pairs_block(pairs: Mapping[str, str]) -> bytes:
+    """`key: value` lines and an empty one. Raises ValueError for a key or value that would break a line."""
+    lines: list[str] = []
     for key, value in pairs.items():
         if not re.fullmatch(r"[A-Za-z_]+", key, re.ASCII) or re.search(r"[\r\n\0]", value):
             raise ValueError(f"the value of `{key}` holds a line end or NUL")

@@ -74,6 +74,8 @@ class StillProcess:
 class StillSpawner:
     """A Spawner whose starts end when the test says so."""
 
+    preloader_pid: int | None = None
+
     def __init__(self, factory: StillFactory, name: str, app: App) -> None:
         self.factory = factory
         self.name = name

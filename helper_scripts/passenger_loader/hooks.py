@@ -1,0 +1,59 @@
+"""What an application may do in each process that a preloader forked, before it takes requests.
+
+    from passenger_loader.hooks import after_fork
+
+    @after_fork
+    def reconnect():
+        ...
+
+A function `passenger_after_fork()` in the startup file (or in the module of the entry point) is called, too, last.
+Nothing is called in a process that loaded the application itself. `os.register_at_fork` works as well, but its
+callbacks run at every fork, and their errors end nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+from .talk import Explanation
+
+TYPE_CHECKING = False  # see passenger_loader.body
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, TypeVar
+
+    Function = TypeVar("Function", bound=Callable[[], Any])
+
+_functions: list[Callable[[], Any]] = []
+
+
+def after_fork(function: Function) -> Function:
+    """Register a function without arguments; they are called in the order of their registration."""
+    _functions.append(function)
+    return function
+
+
+def run_after_fork(options: Mapping[str, str]) -> None:
+    """Call what was registered, in the forked process. Raises Explanation when one of them raises."""
+    if "random" in sys.modules:
+        sys.modules["random"].seed()
+    entry_point = options.get("entry_point", "")
+    module = sys.modules.get(entry_point.partition(":")[0] or "passenger_wsgi")
+    last = getattr(module, "passenger_after_fork", None)
+    for function in [*_functions, last] if callable(last) else _functions:
+        try:
+            function()
+        except BaseException as error:
+            raise Explanation("after the fork: " + traceback.format_exc()) from error
+
+
+def drop_connections() -> None:
+    """Close the database connections that loading has opened: processes that share one would mix up their answers."""
+    django = sys.modules.get("django.db")
+    if django is None:
+        return
+    try:
+        django.connections.close_all()
+    except Exception:
+        traceback.print_exc()
