@@ -113,7 +113,7 @@ def _listen(listeners: ListenerSet, *, default: bool) -> list[Directive]:
 
 
 def _hygiene() -> list[Directive]:
-    ancient = block("if", Expression("($server_protocol"), "=", Expression('"")'), body=[directive("return", "400")])
+    ancient = block("if", Expression("($server_protocol"), "=", "", Expression(")"), body=[directive("return", "400")])
     return [directive("underscores_in_headers", on(False)), directive("ignore_invalid_headers", on(True)), ancient]
 
 
