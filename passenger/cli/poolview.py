@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from passenger.log import printable
-from passenger.wire.status import CoreStatus, GroupStatus, ProcessStatus
+from passenger.wire.status import CoreStatus, GroupStatus, PreloaderStatus, ProcessStatus
 
 MIB = 1024 * 1024
 Paint = Callable[[str], str]
@@ -51,6 +51,8 @@ def _group(group: GroupStatus, now: float, *, verbose: bool) -> Iterator[str]:
         yield f"  (keeps failing; next try in {duration(group['backing_off_for'])})"
     if error := group["last_error"]:
         yield printable(f"  Last error: {error['summary']} (id {error['id']}, {duration(now - error['at'])} ago)")
+    if preloader := group["preloader"]:
+        yield f"  Preloader: PID {preloader['pid']}   Memory: {_memory(preloader)}"
     if verbose:
         counters = group["counters"].items()
         yield "  Counters: " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in counters)
@@ -69,7 +71,8 @@ def _process(process: ProcessStatus, *, verbose: bool) -> Iterator[str]:
     if process["state"] != "enabled":
         yield "    " + ("Draining..." if process["state"] == "draining" else "Shutting down...")
     if verbose:
-        yield f"    GUPID: {printable(process['gupid'])}   Concurrency: {process['concurrency']}"
+        named = f"GUPID: {printable(process['gupid'])}   Concurrency: {process['concurrency']}"
+        yield f"    {named}   Private: {_size(process['private'])}"
 
 
 def _cpu(process: ProcessStatus) -> str:
@@ -79,9 +82,12 @@ def _cpu(process: ProcessStatus) -> str:
     return f"{100 * process['cpu_seconds'] / process['uptime']:.0f}%"
 
 
-def _memory(process: ProcessStatus) -> str:
+def _memory(process: ProcessStatus | PreloaderStatus) -> str:
     """What the process costs: its share of shared pages counted once (PSS), else its resident size."""
-    size = process["pss"] if process["pss"] is not None else process["rss"]
+    return _size(process["pss"] if process["pss"] is not None else process["rss"])
+
+
+def _size(size: int | None) -> str:
     return "?" if size is None else f"{max(1, round(size / MIB))}M"
 
 

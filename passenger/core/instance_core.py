@@ -164,8 +164,12 @@ class InstanceCore:
         """Verb `status`: the pool, with memory and CPU of every process."""
         pool = self._pool.snapshot()
         pids = [process["pid"] for group in pool["groups"] for process in group["processes"]]
+        pids += [group["preloader"]["pid"] for group in pool["groups"] if group["preloader"]]
         usage = await asyncio.get_running_loop().run_in_executor(None, usage_of, pids)
         for group in pool["groups"]:
+            if preloader := group["preloader"]:
+                used = usage[preloader["pid"]]
+                preloader["rss"], preloader["pss"], preloader["private"] = used.rss, used.pss, used.private
             for process in group["processes"]:
                 used = usage[process["pid"]]
                 process["rss"], process["pss"], process["private"] = used.rss, used.pss, used.private

@@ -220,7 +220,7 @@ class Pool:
 
     def snapshot(self) -> PoolStatus:
         """The pool as `status` shows it."""
-        return pool_status(self._ledger, now=self._now())
+        return pool_status(self._ledger, now=self._now(), preloader_of=self._starts.preloader_of)
 
     def __repr__(self) -> str:
         return f"<Pool {self._ledger!r}>"

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from passenger.pool.ledger import Ledger
-from passenger.pool.model import Group, Process
-from passenger.wire.status import GroupCounters, GroupStatus, LastError, PoolStatus, ProcessStatus
+from passenger.pool.model import Generation, Group, Process
+from passenger.wire.status import GroupCounters, GroupStatus, LastError, PoolStatus, PreloaderStatus, ProcessStatus
+
+PreloaderOf = Callable[[Generation], int | None]
 
 
-def pool_status(ledger: Ledger, *, now: float) -> PoolStatus:
-    """Every group with every process that has not ended."""
+def pool_status(ledger: Ledger, *, now: float, preloader_of: PreloaderOf) -> PoolStatus:
+    """Every group with every process that has not ended. `preloader_of` knows the preloader's pid."""
     groups = ledger.all_groups()
     return {
         "max_pool_size": ledger.limits.max_pool_size,
         "processes": sum(len(group.processes) for group in groups),
         "spawning": ledger.spawning,
         "queue": len(ledger.waiting),
-        "groups": [_group(ledger, group, now) for group in groups],
+        "groups": [_group(ledger, group, now, preloader_of(group.generation)) for group in groups],
     }
 
 
-def _group(ledger: Ledger, group: Group, now: float) -> GroupStatus:
+def _group(ledger: Ledger, group: Group, now: float, preloader: int | None) -> GroupStatus:
     app = group.app
     return {
         "name": group.name,
@@ -33,10 +37,15 @@ def _group(ledger: Ledger, group: Group, now: float) -> GroupStatus:
         "spawning": len(group.spawning),
         "backing_off_for": round(group.backoff.remaining(now), 3),
         "generation": group.generation.number,
+        "preloader": None if preloader is None else _preloader(preloader),
         "last_error": _last_error(group),
         "counters": _counters(group),
         "processes": [_process(process, now) for process in group.processes],
     }
+
+
+def _preloader(pid: int) -> PreloaderStatus:
+    return {"pid": pid, "rss": None, "pss": None, "private": None}
 
 
 def _last_error(group: Group) -> LastError | None:

@@ -57,6 +57,11 @@ class Spawners:
             entry.is_retired = True
             self._close_unused(entry)
 
+    def preloader_of(self, generation: Generation) -> int | None:
+        """The pid of the preloader from which processes with these options are forked."""
+        entry = self._entries.get(generation)
+        return None if entry is None else entry.spawner.preloader_pid
+
     def _close_unused(self, entry: _Entry) -> None:
         if entry.is_retired and not entry.users:
             self._close(entry.spawner)

@@ -61,6 +61,10 @@ class Starts:
         """Nothing more will be started with these options."""
         self._spawners.retire(generation)
 
+    def preloader_of(self, generation: Generation) -> int | None:
+        """The pid of the preloader from which processes with these options are forked."""
+        return self._spawners.preloader_of(generation)
+
     async def settled(self, patience: float) -> None:
         """Wait for starts that were called off and spawners that are being closed, at most `patience` seconds."""
         if tasks := [*self._tasks.values(), *self._closing]:

@@ -24,6 +24,15 @@ class ProcessStatus(TypedDict):
     cpu_seconds: float | None
 
 
+class PreloaderStatus(TypedDict):
+    """The process that has loaded the application and forks the others: it shares most of its memory with them."""
+
+    pid: int
+    rss: int | None
+    pss: int | None
+    private: int | None
+
+
 class LastError(TypedDict):
     id: str
     summary: str
@@ -52,6 +61,7 @@ class GroupStatus(TypedDict):
     spawning: int
     backing_off_for: float
     generation: int
+    preloader: PreloaderStatus | None
     last_error: LastError | None
     counters: GroupCounters
     processes: list[ProcessStatus]

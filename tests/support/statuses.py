@@ -41,6 +41,7 @@ def group(name: str = "blog", **changes: Any) -> GroupStatus:
         "spawning": 0,
         "backing_off_for": 0.0,
         "generation": 1,
+        "preloader": None,
         "last_error": None,
         "counters": {
             "requests": 3,

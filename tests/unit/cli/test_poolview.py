@@ -43,6 +43,10 @@ def test_layout_is_passengers_own() -> None:
             {"last_error": {"id": "abc", "summary": "no module named x", "at": NOW - 65}},
             "  Last error: no module named x (id abc, 1m 5s ago)",
         ),
+        (
+            {"preloader": {"pid": 4700, "rss": 40 << 20, "pss": 12 << 20, "private": 1 << 20}},
+            "  Preloader: PID 4700   Memory: 12M",
+        ),
         ({"processes": [process(state="draining")]}, "    Draining..."),
         ({"processes": [process(state="stopping")]}, "    Shutting down..."),
         (
