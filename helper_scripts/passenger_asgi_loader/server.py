@@ -112,7 +112,7 @@ class Server:
 
     async def _cut(self) -> None:
         state = self._engine.state
-        complain("%d requests did not end within the shutdown timeout: they are cut" % len(state.tasks))
+        complain("requests that did not end within the shutdown timeout, and are cut: %d" % len(state.tasks))
         for connection in list(state.connections):
             connection.transport.abort()
         tasks = set(state.tasks)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,10 +27,8 @@ class Answers:
     """One kept-alive HTTP/1.1 connection to a loader."""
 
     def __init__(self, path: str) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(DEADLINE)
-        self.sock.connect(path)
-        self._held = b""
+        self.sock = connected(path)
+        self._held = bytearray()
 
     def send(
         self, target: str = "/", *, method: str = "GET", body: bytes = b"", headers: Mapping[str, str] | None = None
@@ -53,14 +51,14 @@ class Answers:
         """What comes before the mark. Raises ConnectionError when it does not come."""
         while mark not in self._held:
             self._more()
-        found, _, self._held = self._held.partition(mark)
-        return found
+        return self.take(self._held.index(mark) + len(mark))[: -len(mark)]
 
     def take(self, count: int) -> bytes:
         """So many bytes. Raises ConnectionError when there are fewer."""
         while len(self._held) < count:
             self._more()
-        data, self._held = self._held[:count], self._held[count:]
+        data = bytes(self._held[:count])
+        del self._held[:count]
         return data
 
     def chunk(self) -> bytes:
@@ -98,20 +96,24 @@ class Answers:
     def _more(self) -> None:
         piece = self.sock.recv(65536)
         if not piece:
-            raise ConnectionError(f"cut after {self._held[-100:]!r}")
+            raise ConnectionError(f"cut after {bytes(self._held[-100:])!r}")
         self._held += piece
 
 
 class WebSocket:
     """A WebSocket client on a loader's socket."""
 
-    def __init__(self, path: str, target: str = "/ws", *, headers: list[tuple[bytes, bytes]] | None = None) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(DEADLINE)
-        self.sock.connect(path)
+    def __init__(
+        self, path: str, target: str, *, headers: list[tuple[bytes, bytes]], subprotocols: Sequence[str]
+    ) -> None:
+        self.sock = connected(path)
         self._conn = WSConnection(ConnectionType.CLIENT)
         self._events: list[Event] = []
-        self.send(Request(host="blog.example.com", target=target, extra_headers=headers or []))
+        wanted = Request(host="blog.example.com", target=target, extra_headers=headers, subprotocols=list(subprotocols))
+        self.send(wanted)
+
+    def shake_hands(self) -> None:
+        """Wait for the answer to the upgrade, kept in `answer`."""
         self.answer = self.next()
         assert isinstance(self.answer, (AcceptConnection, RejectConnection))
 
@@ -200,9 +202,16 @@ class AsgiLoader:
         self._open.append(connection)
         return connection
 
-    def websocket(self, target: str = "/ws", *, headers: list[tuple[bytes, bytes]] | None = None) -> WebSocket:
-        connection = WebSocket(self.path, target, headers=headers)
+    def websocket(
+        self,
+        target: str = "/ws",
+        *,
+        headers: list[tuple[bytes, bytes]] | None = None,
+        subprotocols: Sequence[str] = (),
+    ) -> WebSocket:
+        connection = WebSocket(self.path, target, headers=headers or [], subprotocols=subprotocols)
         self._open.append(connection)
+        connection.shake_hands()
         return connection
 
     def errors(self) -> str:
@@ -227,6 +236,17 @@ class AsgiLoader:
         self.process.stdin.close()
         self.process.stdout.close()
         os.close(self.stderr)
+
+
+def connected(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(DEADLINE)
+    try:
+        sock.connect(path)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 @contextmanager
