@@ -25,6 +25,8 @@ PLACES = {"instances": "instances.NAME", "apps": "apps.NAME"}
 def keys(prefix: str, form: str) -> int:
     """List the keys whose path begins with PREFIX: type, default, how a change is applied, and what they mean."""
     found = [facts for facts in every_key() if facts["key"].startswith(prefix)]
+    if not found:
+        raise click.UsageError(f"no key begins with {prefix!r}; `passenger config keys` lists them all")
     if form == "json":
         print(json.dumps(found, indent=2))
     else:

@@ -131,7 +131,8 @@ def _flag(flag: str) -> Override | Diagnostic:
         if path := _dotted(flag[:at]):
             detail = f"--set {'.'.join(str(step) for step in path)}"
             return Override(path, flag[at + 1 :], Origin(kind="flag", detail=detail))
-    message = f"`--set {flag.partition('=')[0]}` is not `dotted.path=value`"
+    name = flag.partition("=")[0] or flag  # the value may be a secret
+    message = f"`--set {name}` is not `dotted.path=value`"
     return Diagnostic(code="E130", message=message, help="for example: --set apps.blog.min_instances=3")
 
 

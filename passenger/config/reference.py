@@ -42,7 +42,7 @@ A configuration is one TOML file. `config/passenger.toml` shows every key, `sche
 - **References** stand in place of a whole string: `"${{env:NAME}}"`, `{{ env = "NAME", default = "..." }}` or
   `{{ file = "/run/secrets/name" }}`. `"$${{env:NAME}}"` is the text itself.
 - **More files**: `conf.d/*.toml` beside the file are read too, by name. Tables merge, a value that is set twice is an
-  error.
+  error. An empty file there is switched off.
 - **Overrides**: `--set apps.blog.min_instances=3` goes before `PASSENGER__apps__blog__min_instances=3` in the
   environment, and that before the files.
 - **Reload**: a *live* key takes effect with `passenger reload`; a *restart* key replaces the processes it concerns.

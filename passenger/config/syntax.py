@@ -53,14 +53,18 @@ def read_sources(main: str, *, text: str | None, cwd: str) -> tuple[list[Source]
     more, listing_problems = _conf_d(place)
     problems += listing_problems
     for found in more:
-        source, bad = _read(found, may_be_pipe=False)
+        source, bad = _read(found, may_be_pipe=False, main=place.name)
         sources += [source] if source else []
         problems += bad
     return sources, problems
 
 
-def parse(name: str, *, folder: str, content: bytes) -> tuple[Source | None, list[Diagnostic]]:
+def parse(
+    name: str, *, folder: str, content: bytes, may_be_empty: bool = False
+) -> tuple[Source | None, list[Diagnostic]]:
     """Bytes of one file -> its values, or what is wrong with them."""
+    if may_be_empty and not content.strip():
+        return Source(name=name, folder=folder, content=content, data={}), []
     source, problems = _judge(name, folder, content)
     if source is not None:
         return source, problems
@@ -133,15 +137,20 @@ def _not_utf8(name: str, content: bytes, error: UnicodeDecodeError) -> Diagnosti
     )
 
 
-def _read(place: _Place, *, may_be_pipe: bool) -> tuple[Source | None, list[Diagnostic]]:
+def _read(place: _Place, *, may_be_pipe: bool, main: str = "") -> tuple[Source | None, list[Diagnostic]]:
+    """`main` is the file that a file of conf.d belongs to; such a file may be empty, as a switched-off one often is."""
     try:
         content = read_at_most(place.path, FILE_SIZE_MAX + 1, may_be_pipe=may_be_pipe)
     except OSError as error:
-        return None, [_cannot_read(place.name, error)]
+        problem = _cannot_read(place.name, error)
+        if main and isinstance(error, (FileNotFoundError, IsADirectoryError)):
+            hint = f"{main} takes every `*.toml` of {CONF_D}: remove it there, or put the file in its place"
+            problem = replace(problem, help=hint)
+        return None, [problem]
     if len(content) > FILE_SIZE_MAX:
         message = f"`{place.name}` is larger than {FILE_SIZE_MAX // 1024 // 1024} MiB: this is no configuration file"
         return None, [Diagnostic(code="E109", message=message)]
-    return parse(place.name, folder=place.folder, content=content)
+    return parse(place.name, folder=place.folder, content=content, may_be_empty=bool(main))
 
 
 def _conf_d(main: _Place) -> tuple[list[_Place], list[Diagnostic]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from passenger.config.diagnostics import Path
 from passenger.config.findings import Findings, table_name
 from passenger.config.keys import KeySpec, anchor, keys_of, spec_at, table_at
-from passenger.config.suggest import Suggestion, for_key
+from passenger.config.model import Config
+from passenger.config.suggest import Suggestion, closest, for_key
 from passenger.log import printable
 
 
@@ -37,9 +38,6 @@ def _in(path: Path) -> str:
 
 
 def _top_level(name: str) -> Suggestion | None:
-    from passenger.config.model import Config
-    from passenger.config.suggest import closest
-
     meant = for_key(name, Config)
     if meant is not None:
         return meant
@@ -68,7 +66,8 @@ def _known(table: type) -> str:
     names: list[KeySpec] = list(keys_of(table).values())
     if len(names) > 14:
         return ""
-    return "known keys: " + ", ".join(f"`{spec.name}`" for spec in names)
+    also = ["defaults"] if table is Config else []
+    return "known keys: " + ", ".join(f"`{name}`" for name in [*(spec.name for spec in names), *also])
 
 
 def _docs(meant: Suggestion | None, path: Path) -> str:

@@ -74,3 +74,21 @@ def test_each_value_knows_its_file_and_the_folder_where_its_paths_start(tmp_path
     table = document.table_span(("apps", "shop"))
     assert table is not None
     assert (table.file, table.line) == ("conf.d/a.toml", 3)
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "# switched off\n"])
+def test_switched_off_file_is_empty(tmp_path: Path, text: str) -> None:
+    """Emptying a file of conf.d is how packages and people switch it off; an empty main file stays a mistake."""
+    document, problems = read_files(tmp_path, {"p.toml": "config_version = 1\n", "conf.d/a.toml": text})
+    assert problems == []
+    assert document.data == {"config_version": 1}
+
+
+def test_missing_and_wrong_files_of_conf_d_tell_whose_they_are(tmp_path: Path) -> None:
+    """A dangling link and a folder: the next step is in conf.d, not on the command line."""
+    (tmp_path / "p.toml").write_text("config_version = 1\n")
+    (tmp_path / "conf.d" / "b.toml").mkdir(parents=True)
+    (tmp_path / "conf.d" / "a.toml").symlink_to("/nowhere/at/all")
+    _, problems = read("p.toml", environ={}, cwd=str(tmp_path))
+    assert [problem.code for problem in problems] == ["E101", "E103"]
+    assert all(problem.help.startswith("p.toml takes every `*.toml` of conf.d") for problem in problems)

@@ -189,7 +189,7 @@ def test_mistakes_of_all_files_come_together_in_file_order(tmp_path: Path) -> No
     (tmp_path / "conf.d").mkdir()
     (tmp_path / "p.toml").write_text("a = x\n")
     (tmp_path / "conf.d" / "b.toml").write_text("b = y\n")
-    (tmp_path / "conf.d" / "a.toml").write_text("")
+    (tmp_path / "conf.d" / "a.toml").write_text("a = z\n")
     _, problems = read("p.toml", environ={}, cwd=str(tmp_path))
     places = [(problem.code, problem.span.file) for problem in problems if problem.span]
-    assert places == [("E107", "p.toml"), ("E104", "conf.d/a.toml"), ("E107", "conf.d/b.toml")]
+    assert places == [("E107", "p.toml"), ("E107", "conf.d/a.toml"), ("E107", "conf.d/b.toml")]
