@@ -125,6 +125,7 @@ class ForkTalk:
         if line == b"Error":
             self._refusal = SpawnTalk()
             self._refusal.feed(b"!> Error\n" + self._held)
+            self._held = b""
             return None
         if line != b"OK":
             return self._over(NoAnswer(f"it answered {_shown(line)} instead of OK"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from passenger.spawn.journey import STEPS, Journey, Step
+from passenger.spawn.journey import PRELOADER_STEPS, SMART_STEPS, STEPS, Journey, Step
 
 
 class Clock:
@@ -49,3 +49,14 @@ def test_a_finished_journey_is_all_done() -> None:
     journey.finish()
     assert {state for _, state, _ in journey.steps()} == {"done"}
     assert journey.seconds() == len(STEPS) == sum(took for _, _, took in journey.steps())
+
+
+def test_a_smart_journey_names_the_preloaders_steps() -> None:
+    """In their order; with a preloader that is there they are left out."""
+    journey = Journey(Clock(), SMART_STEPS)
+    names = [name for name, _, _ in journey.steps()]
+    assert names[:2] == ["prepare work", "start the preloader"]
+    assert names[-6:-3] == ["ask the preloader", "fork", "handshake of the forked process"]
+    for step in PRELOADER_STEPS:
+        journey.leave_out(step)
+    assert [name for name, _, _ in journey.steps()][:2] == ["prepare work", "ask the preloader"]
