@@ -1,18 +1,16 @@
 """What the model expects at a place of the document: told to those who read values before they are checked.
 
-A `Place` is worked out from the dataclasses of `passenger.config.model`, so that a new key needs no change here.
+A `Place` is worked out from the table of keys (`passenger.config.keys`), so that a new key needs no change here.
 """
 
 from __future__ import annotations
 
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
-from passenger.config.declare import key_of
-from passenger.config.model import App, Config, EnvValue
+from passenger.config.keys import KeySpec, keys_of
+from passenger.config.model import App, Config
 
 Kind = Literal["table", "names", "array", "text", "united", "other"]
 """`names`: a table with names of the user's choice. `united`: a string with a unit, such as "30s"."""
@@ -44,26 +42,23 @@ def document_places() -> Place:
     return Place("table", {**whole.keys, "defaults": _table(App)})
 
 
-def _table(kind: type[Any]) -> Place:
-    hints = typing.get_type_hints(kind)
-    return Place("table", {f.name: _place(hints[f.name], key_of(f).unit) for f in fields(kind)})
+def _table(table: type) -> Place:
+    return Place("table", {name: _place(spec) for name, spec in keys_of(table).items()})
 
 
-def _place(hint: Any, unit: str) -> Place:
-    origin = typing.get_origin(hint)
-    if origin in {types.UnionType, typing.Union}:
-        (hint,) = [part for part in typing.get_args(hint) if part is not type(None)]
-        return _place(hint, unit)
-    if origin is tuple:
-        inner = typing.get_args(hint)[0]
-        element = _place(inner, "")
-        if element.kind == "table":
-            element = Place("table", element.keys, is_text_or_table=True)
-        return Place("array", each=element)
-    if origin is not None:
-        return Place("names", each=_place(typing.get_args(hint)[1], ""))
-    if hint is EnvValue or hint is str:
-        return Place("text")
-    if is_dataclass(hint) and isinstance(hint, type):
-        return _table(hint)
-    return Place("united" if unit in {"duration", "size"} else "other")
+def _place(spec: KeySpec) -> Place:
+    match spec.kind:
+        case "string" | "path":
+            return Place("text")
+        case "duration" | "size":
+            return Place("united")
+        case "strings":
+            return Place("array", each=Place("text"))
+        case "env":
+            return Place("names", each=Place("text"))
+    if spec.table is None:
+        return Place("other")
+    below = _table(spec.table)
+    if spec.kind == "listeners":
+        return Place("array", each=Place("table", below.keys, is_text_or_table=True))
+    return Place("names", each=below) if spec.kind == "tables" else below
