@@ -19,17 +19,22 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 def main() -> int:
     """Measure, write, print the budget; exit 1 when a budget line is missed."""
     options = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
-    options.add_argument("--seconds", type=int, default=4, help="length of one run")
-    options.add_argument("--rounds", type=int, default=3, help="runs per stack and path")
+    options.add_argument("--seconds", type=int, default=2, help="length of one run")
+    options.add_argument("--rounds", type=int, default=7, help="runs per stack and load")
+    options.add_argument("--quick", action="store_true", help="the loads of the budget only, three rounds, printed")
     options.add_argument("--only", action="append", default=[], help="stacks to run (function names)")
     options.add_argument("--print", action="store_true", help="print the page instead of writing it")
     chosen = options.parse_args()
+    loads = dict(measure.LOADS)
+    if chosen.quick:
+        chosen.rounds, chosen.print = 3, True
+        loads = {name: loads[name] for name in report.BUDGETED}
     if shutil.which("wrk") is None:
         print("dev bench: needs wrk (Debian: apt-get install wrk)", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory(prefix="pb", dir="/var/tmp") as folder:
         Path(folder).chmod(0o755)
-        results = measure_all(Path(folder), chosen.seconds, chosen.rounds, chosen.only)
+        results = measure_all(Path(folder), loads, chosen)
     text = report.page(results, f"{os.cpu_count()} CPUs, Python {platform.python_version()}.")
     if chosen.print:
         print(text)
@@ -43,16 +48,19 @@ def main() -> int:
     return 1 if missed else 0
 
 
-def measure_all(scratch: Path, seconds: int, rounds: int, only: list[str]) -> report.Results:
-    """All stacks up at the same time, loaded one after the other, round after round."""
+def measure_all(scratch: Path, loads: dict[str, measure.Load], chosen: argparse.Namespace) -> report.Results:
+    """All stacks up at the same time, loaded one after the other, round after round.
+
+    Within a round a load goes over all stacks before the next load begins, so that what is compared was measured within
+    seconds; each round begins with another stack.
+    """
     makers, missing = stacks.available()
     app = stacks.application_folder(scratch)
     started: list[stacks.Stack] = []
     startup: dict[str, float] = {}
-    runs: dict[str, dict[str, list[measure.Run]]] = {}
     try:
         for maker in makers:
-            if only and maker.__name__ not in only:
+            if chosen.only and maker.__name__ not in chosen.only:
                 continue
             folder = scratch / maker.__name__
             folder.mkdir(mode=0o755)
@@ -60,13 +68,14 @@ def measure_all(scratch: Path, seconds: int, rounds: int, only: list[str]) -> re
             started.append(stack)
             stack.start()
             startup[stack.name] = measure.wait_for_answer(stack)
-            runs[stack.name] = {path: [] for path in report.PATHS}
         for stack in started:
-            measure.run(stack, "/", 1, scratch)
-        for _ in range(rounds):
-            for path in report.PATHS:
-                for stack in started:
-                    runs[stack.name][path].append(measure.run(stack, path, seconds, scratch))
+            measure.run(stack, loads["small"], 1, scratch)
+        runs: report.Runs = {stack.name: {name: [] for name in loads} for stack in started}
+        for number in range(chosen.rounds):
+            first = number % len(started)
+            for name, load in loads.items():
+                for stack in started[first:] + started[:first]:
+                    runs[stack.name][name].append(measure.run(stack, load, chosen.seconds, scratch))
         memory = {stack.name: measure.memory(stack) for stack in started}
     finally:
         for stack in started:

@@ -14,7 +14,23 @@ import psutil
 
 from tests.bench.stacks import Group, Stack
 
-CONNECTIONS = 16
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is asked for, by how many connections at a time."""
+
+    path: str
+    connections: int
+    title: str
+
+
+LOADS = {
+    "small": Load("/", 16, "A small response, 16 connections: every worker is busy"),
+    "calm": Load("/", 4, "A small response, 4 connections: some workers are idle"),
+    "headers": Load("/headers", 16, "A small response with 20 headers, 16 connections"),
+    "64k": Load("/64k", 16, "64 KiB, 16 connections"),
+    "1m": Load("/1m", 16, "1 MiB, 16 connections"),
+}
 LATENCY_LUA = """
 done = function(summary, latency, requests)
   io.write(string.format("RESULT %d %d %d %.1f %.1f\\n", summary.requests, summary.duration,
@@ -71,8 +87,8 @@ def _cpu(stack: Stack) -> dict[Group, float]:
     return used
 
 
-def run(stack: Stack, path: str, seconds: int, scratch: Path) -> Run:
-    """wrk for some seconds on one path."""
+def run(stack: Stack, load: Load, seconds: int, scratch: Path) -> Run:
+    """wrk for some seconds."""
     script = scratch / "latency.lua"
     script.write_text(LATENCY_LUA)
     before = _cpu(stack)
@@ -80,13 +96,13 @@ def run(stack: Stack, path: str, seconds: int, scratch: Path) -> Run:
         [
             "wrk",
             "-t1",
-            f"-c{CONNECTIONS}",
+            f"-c{load.connections}",
             f"-d{seconds}s",
             "--timeout",
             "10s",
             "-s",
             str(script),
-            f"http://127.0.0.1:{stack.port}{path}",
+            f"http://127.0.0.1:{stack.port}{load.path}",
         ],
         capture_output=True,
         text=True,

@@ -164,7 +164,7 @@ max_request_queue_size = 0
     )
 
     def group_of(process: psutil.Process, line: str) -> Group:
-        for part, group in (("nginx", "web server"), ("passenger.core", "core"), ("wsgi_loader", "application")):
+        for part, group in (("nginx", "web server"), ("passenger.core", "core"), ("wsgi_", "application")):
             if part in line:
                 return group
         return "other"
