@@ -27,6 +27,7 @@ class Installation {
     this.server = null;
     this.connections = null;
     this.wish = null;
+    this.aside = [];
     this.path = this.newPath();
     const own = this;
     http.Server.prototype.listen = function listen(...args) {
@@ -74,6 +75,7 @@ class Installation {
 
   bindAside(server, wish) {
     const file = this.newPath();
+    this.aside.push(server);
     server.once('listening', () => fs.rmSync(file, { force: true }));
     return this.bind(server, file, wish);
   }

@@ -36,9 +36,10 @@ class Shutdown {
   }
 
   close() {
-    const { server, connections } = this.installation;
+    const { server, connections, aside } = this.installation;
     server.once('close', () => this.closed());
     if (server.listening) server.close();
+    for (const other of aside) if (other.listening) other.close();
     connections.close();
     if (connections.open.size === 0 && !server.listening) this.closed();
   }

@@ -35,7 +35,7 @@ class StartupWatch {
   failed(error) {
     if (this.over || process.listenerCount('uncaughtException') > 0) return;
     const isError = error instanceof Error;
-    this.explain(`${(isError && error.stack) || ''}\n\n${isError ? `${error.name}: ${error.message}` : String(error)}`);
+    this.explain(`${isError ? ownStack(error) : ''}\n\n${isError ? `${error.name}: ${error.message}` : String(error)}`);
   }
 
   ended(status) {
@@ -55,6 +55,13 @@ class StartupWatch {
     this.over = true;
     talk.explain(text);
   }
+}
+
+/** The stack up to where the loader begins: the reader's own code is what matters. */
+function ownStack(error) {
+  const lines = String(error.stack || '').split('\n');
+  const ours = lines.findIndex((line) => line.includes(__dirname) && line.startsWith('    at '));
+  return lines.slice(0, ours < 0 ? lines.length : ours).join('\n');
 }
 
 module.exports = { StartupWatch };

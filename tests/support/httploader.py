@@ -30,9 +30,16 @@ class SocketHTTP(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = connected(self.address)
 
-    def fetch(self, path: str = "/", *, method: str = "GET", body: bytes | None = None, **headers: str) -> bytes:
+    def fetch(
+        self,
+        path: str = "/",
+        *,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
         """The body of the answer, which must be 200."""
-        self.request(method, path, body=body, headers=headers)
+        self.request(method, path, body=body, headers=headers or {})
         answer = self.getresponse()
         data = answer.read()
         assert answer.status == 200, (answer.status, data)

@@ -42,14 +42,18 @@ class WebSocket:
         opcode, data = self._next()
         assert opcode == CLOSE, (opcode, data)
         self._frame(CLOSE, data[:2])
-        while self._sock.recv(65536):
-            continue
-        self._sock.close()
+        self.ended()
         (status,) = struct.unpack(">H", data[:2])
         return int(status)
 
     def close(self, status: int = 1000) -> None:
         self._frame(CLOSE, struct.pack(">H", status))
+
+    def ended(self) -> None:
+        """Wait for the end of the connection."""
+        while self._sock.recv(65536):
+            continue
+        self._sock.close()
 
     def _frame(self, opcode: int, data: bytes) -> None:
         mask = os.urandom(4)
