@@ -2,15 +2,13 @@
 
 # Preloader for Rack applications: loads `config.ru` once and becomes, by fork, a worker each time the spawner asks.
 #
-# A worker shares the memory of the loaded application and goes on like one of `rack_loader.rb`. An application that must do
-# something anew in each process (threads, connections) does it in
+# A worker shares the memory of the loaded application and goes on like one of `rack_loader.rb`, whose rules hold here too.
+# An application that must do something anew in each process (threads, connections) does it in
 #
 #   PhusionPassenger.on_event(:starting_worker_process) { |forked| ... }
 
-require_relative "phusion_passenger/talk"
 require_relative "phusion_passenger/application"
-require_relative "phusion_passenger/preloader"
-require_relative "phusion_passenger/worker_process"
+require_relative "phusion_passenger/events"
 
 $stdout.sync = $stderr.sync = true
 talk = PhusionPassenger::Loader::Talk.on_standard_streams
@@ -18,6 +16,8 @@ begin
   options = talk.shake_hands
   Process.setproctitle("Passenger AppPreloader: #{options["app_root"]}")
   app = PhusionPassenger::Loader::Application.load(options)
+  require_relative "phusion_passenger/preloader"
+  require_relative "phusion_passenger/worker_process"
   PhusionPassenger::Loader::Preloader.settle_memory
   preloader = PhusionPassenger::Loader::Preloader.new(talk, options.fetch("socket_dir"))
 rescue PhusionPassenger::Loader::Explanation, SystemCallError, KeyError => error

@@ -18,7 +18,7 @@ module PhusionPassenger
       rescue Explanation
         raise
       rescue SystemExit => error
-        raise Explanation, "the application ended itself while loading: exit(#{error.status})\n#{Failure.text(error)}"
+        raise Explanation, "#{Failure.text(error)}\nthe application ended itself while loading: exit(#{error.status})"
       rescue Exception => error # rubocop:disable Lint/RescueException -- a SyntaxError or LoadError is to be explained too
         raise Explanation, Failure.text(error)
       end
@@ -35,7 +35,7 @@ module PhusionPassenger
         return if named.empty? && %w[Gemfile gems.rb].none? { |name| File.exist?(name) }
 
         require "bundler"
-        ::Bundler.setup
+        ::Bundler.ui.silence { ::Bundler.setup }
       end
 
       def require_rack
@@ -57,7 +57,7 @@ module PhusionPassenger
         app = result.is_a?(Array) ? result.first : result
         return app if app.respond_to?(:call)
 
-        raise Explanation, "#{path} describes a #{app.class}, which cannot be called as a Rack application"
+        raise Explanation, "#{path} describes an object of class #{app.class}, which cannot be called as a Rack application"
       end
     end
   end

@@ -31,9 +31,9 @@ module PhusionPassenger
 
       # The backtrace, outermost call first, from where the application's own code begins.
       def trace(error)
-        frames = (error.backtrace || []).reverse.drop_while { |frame| !ours?(frame) }
-        frames = (error.backtrace || []).reverse if frames.empty?
-        lines = frames.drop_while { |frame| ours?(frame) }.map { |frame| "    #{frame}" }
+        frames = (error.backtrace || []).reverse
+        frames.shift((frames.rindex { |frame| ours?(frame) } || -1) + 1)
+        lines = frames.map { |frame| "    #{frame}" }
         message = message(error)
         ["Traceback (most recent call last):", *lines, *(message.include?("\n") ? [message, ""] : [])]
       end
@@ -49,11 +49,18 @@ module PhusionPassenger
       # What usually helps, for the mistakes that everybody makes.
       def advice(error)
         if defined?(::Bundler::BundlerError) && error.is_a?(::Bundler::BundlerError)
-          "Bundler could not set up the application's gems. In the application's folder run `bundle install`, as the " \
-            "user that runs the application or for all users.\n"
+          bundler_advice(error)
         elsif error.is_a?(::LoadError) && error.path
           missing(error.path)
         end
+      end
+
+      def bundler_advice(error)
+        return "Correct the Gemfile.\n" if error.is_a?(::Bundler::GemfileError)
+        return "Correct the environment variable BUNDLE_GEMFILE.\n" if error.is_a?(::Bundler::GemfileNotFound)
+
+        "Bundler could not set up the application's gems. In the application's folder run `bundle install`, as the user " \
+          "that runs the application or for all users.\n"
       end
 
       def missing(path)

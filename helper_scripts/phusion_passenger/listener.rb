@@ -1,6 +1,5 @@
 # frozen_string_literal: true
 
-require "securerandom"
 require "socket"
 
 module PhusionPassenger
@@ -13,7 +12,7 @@ module PhusionPassenger
 
       # Raises SystemCallError.
       def initialize(folder, kind)
-        @path = File.join(folder, "#{kind}.#{SecureRandom.hex(12)}")
+        @path = File.join(folder, "#{kind}.#{Random.urandom(12).unpack1("H*")}")
         socket = Socket.new(:UNIX, :STREAM)
         File.for_fd(socket.fileno, autoclose: false).chmod(0o600) # the mode that bind gives to the file
         socket.bind(Addrinfo.unix(@path))

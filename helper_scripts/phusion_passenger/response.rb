@@ -43,7 +43,7 @@ module PhusionPassenger
         elsif (path = whole_file(body))
           send_file(path)
         elsif body.respond_to?(:to_ary) && (pieces = body.to_ary)
-          @closed_by_to_ary = true
+          @closed_by_to_ary = !pieces.equal?(body)
           send_pieces(pieces)
         else
           body.each { |piece| write(piece) }

@@ -118,8 +118,8 @@ class RackProgram:
             self.process = subprocess.Popen(
                 [ruby.program, "-w", str(resources.helper_script(script))],
                 cwd=folder,
-                stdin=theirs,
-                stdout=theirs,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
                 stderr=self.stderr,
                 env={**os.environ, "RUBYOPT": "", **ruby.env, **env},
             )
