@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from passenger import __version__
+from passenger.config.ids import numeric_id
 from passenger.config.model import InstanceConfig
 from passenger.config.paths import InstancePaths, instance_paths
 from passenger.config.resolved import encode
@@ -202,7 +203,8 @@ def _core_identity(config: InstanceConfig, accounts: Accounts) -> tuple[int, int
 
 
 def _account(accounts: Accounts, name: str, key: str) -> Account:
-    account = accounts.user(name) or (accounts.user_by_id(int(name)) if name.isdecimal() else None)
+    uid = numeric_id(name)
+    account = accounts.user(name) or (None if uid is None else accounts.user_by_id(uid))
     if account is None:
         raise HostError(f"there is no user {name!r} on this host", hint=f"create it, or set {key} to another one")
     return account
@@ -210,8 +212,8 @@ def _account(accounts: Accounts, name: str, key: str) -> Account:
 
 def _gid(accounts: Accounts, name: str, key: str) -> int:
     gid = accounts.group(name)
-    if gid is None and name.isdecimal():
-        gid = int(name)
+    if gid is None:
+        gid = numeric_id(name)
     if gid is None:
         raise HostError(f"there is no group {name!r} on this host", hint=f"create it, or set {key} to another one")
     return gid

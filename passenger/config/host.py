@@ -22,6 +22,7 @@ from passenger import resources
 from passenger.config.build import Built
 from passenger.config.document import Document
 from passenger.config.findings import Findings
+from passenger.config.ids import numeric_id
 
 if TYPE_CHECKING:
     from passenger.config.ports import OwnPorts
@@ -181,7 +182,8 @@ class SystemHost:
         try:
             return _person(pwd.getpwnam(name))
         except KeyError:
-            return self.person_by_id(int(name)) if _is_id(name) else None
+            uid = numeric_id(name)
+            return None if uid is None else self.person_by_id(uid)
 
     def person_by_id(self, uid: int) -> Person | None:
         try:
@@ -193,7 +195,7 @@ class SystemHost:
         try:
             return grp.getgrnam(name).gr_gid
         except KeyError:
-            return int(name) if _is_id(name) else None
+            return numeric_id(name)
 
     def which(self, program: str) -> str | None:
         return shutil.which(program)
@@ -218,8 +220,3 @@ class SystemHost:
 def _person(entry: pwd.struct_passwd) -> Person:
     groups = frozenset(os.getgrouplist(entry.pw_name, entry.pw_gid))
     return Person(entry.pw_name, entry.pw_uid, entry.pw_gid, groups)
-
-
-def _is_id(name: str) -> bool:
-    """A number that can be a user or group; the two largest ones mean "no change" to the kernel."""
-    return name.isascii() and name.isdigit() and int(name) <= 2**32 - 3

@@ -14,6 +14,7 @@ from passenger.config.diagnostics import Path
 from passenger.config.document import Document
 from passenger.config.findings import Findings
 from passenger.config.host import Host, Person
+from passenger.config.ids import numeric_id
 from passenger.config.instance import Core
 from passenger.config.model import App
 from passenger.log import printable
@@ -32,13 +33,16 @@ class RunAs:
     def person(self, name: str, app: App, core: Core, startup_file: str) -> Person | None:
         """Who runs the application; None when that is reported as an error."""
         if self._me.uid != 0:
-            return self._ordinary(name)
+            return self._ordinary(name, app)
         user = self._user(name, app, core, startup_file)
         return self._with_group(name, app, core, user) if user else None
 
-    def _ordinary(self, name: str) -> Person | None:
-        for key in ("user", "group"):
-            if path := app_key(self._document, name, key):
+    def _ordinary(self, name: str, app: App) -> Person | None:
+        own = {"user": {self._me.name, str(self._me.uid)}, "group": {str(self._me.gid)}}
+        for key, wanted in (("user", app.user), ("group", app.group)):
+            path = app_key(self._document, name, key)
+            mine = wanted in own[key] or (key == "group" and wanted and self._host.group(wanted) == self._me.gid)
+            if path and not mine:
                 self._findings.add(
                     "E409",
                     path,
@@ -52,6 +56,9 @@ class RunAs:
     def _user(self, name: str, app: App, core: Core, startup_file: str) -> Person | None:
         if app.user is not None:
             path = app_key(self._document, name, "user") or ("apps", name, "user")
+            uid = numeric_id(app.user)
+            if uid and app.group is not None and self._access.person(app.user) is None:
+                return Person(app.user, uid, -1)  # a number needs no account when its group is given too
             named = self._known(app.user, path)
             return named if self._not_root(named, path) else None
         owner = self._host.owner(startup_file)

@@ -18,6 +18,7 @@ import pwd
 from dataclasses import dataclass
 from typing import Protocol
 
+from passenger.config.ids import numeric_id
 from passenger.errors import HostError
 
 
@@ -155,10 +156,7 @@ def _named_group(name: str, key: str, accounts: Accounts) -> int:
 
 
 def _number(name: str | None) -> int | None:
-    """A numeric id; the two largest 32-bit values mean "no change" to the kernel and are no ids."""
-    if name is None or not (name.isascii() and name.isdigit()) or int(name) > 2**32 - 3:
-        return None
-    return int(name)
+    return None if name is None else numeric_id(name)
 
 
 def _nameless(uid: int, gid: int) -> Account:

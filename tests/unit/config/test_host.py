@@ -109,6 +109,11 @@ def test_closed_to_ourselves() -> None:
         ("user = 'blog'\ngroup = 'root'", ["E408"]),
         ("user = 'nosuch'", ["E406"]),
         ("user = '77777'", ["E406"]),
+        ("user = '77777'\ngroup = 'staff'", []),
+        ("user = '77777'\ngroup = 'root'", ["E408"]),
+        ("user = '0'\ngroup = 'staff'", ["E408"]),
+        (f"user = '{'9' * 5000}'\ngroup = 'staff'", ["E406"]),
+        (f"user = 'blog'\ngroup = '{'9' * 5000}'", ["E407"]),
         ("user = 'blog'\ngroup = 'nosuch'", ["E407"]),
         ("user = 'wheel'", []),
     ],
@@ -116,6 +121,24 @@ def test_closed_to_ourselves() -> None:
 def test_who_runs_it(keys: str, codes: list[str]) -> None:
     """Names or numbers of accounts that exist; never root; a primary group root gives way to the default's."""
     assert _codes(APP + keys + "\n", machine()) == codes
+
+
+@pytest.mark.parametrize(
+    ("keys", "codes"),
+    [
+        ("user = 'blog'", []),
+        ("user = '1000'", []),
+        ("user = 'blog'\ngroup = '1000'", []),
+        ("user = 'shop'", ["E409"]),
+        ("user = 'blog'\ngroup = 'staff'", ["E409"]),
+    ],
+)
+def test_an_ordinary_user_may_name_himself(keys: str, codes: list[str]) -> None:
+    """One file for the server and for the developer who runs it as the user it names."""
+    host = machine()
+    host.myself = BLOG
+    loaded = load(None, text=APP + keys + "\n", environ={"XDG_RUNTIME_DIR": "/home/me"}, cwd="/", host=host)
+    assert [item.code for item in loaded.diagnostics] == codes
 
 
 def test_owner_root_gives_way_to_the_default_user() -> None:
