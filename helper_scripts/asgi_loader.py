@@ -15,7 +15,7 @@ import os
 import sys
 
 from passenger_asgi_loader.application import load
-from passenger_asgi_loader.process import serve
+from passenger_asgi_loader.process import Prepared, serve
 from passenger_loader.talk import Explanation, explain, shake_hands
 
 TYPE_CHECKING = False  # see passenger_loader.body
@@ -39,7 +39,7 @@ def main() -> NoReturn:
         sys.path[0] = os.getcwd()
         sys.argv[:] = [options.get("startup_file", "")]
         name_process(options)
-        status = serve(lambda: load(options), options)
+        status = serve(lambda: Prepared(load(options), options), options)
     except (Explanation, OSError, KeyError, ValueError) as error:
         explain(error)
         sys.exit(1)

@@ -7,6 +7,7 @@ Rules.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import os
@@ -34,9 +35,11 @@ WSGI = (
 )
 FACTORY = 'it can be called without arguments, like a factory. Name it with `entry_point = "package.module:factory()"`'
 NO_LOOP = (
-    "The application wants a running event loop while it is being imported. There is none before the process is "
-    'forked: do it at the lifespan startup, or set `spawn_method = "direct"`.\n'
+    "The application wants a running event loop while it is being imported. There is none here, as processes are "
+    'forked afterwards: do it at the lifespan startup, or set `spawn_method = "direct"` and `app_type = "asgi"`.\n'
 )
+MODULE = "passenger_asgi"
+"""By this name the module of the startup file can always be found."""
 
 
 def load(options: Mapping[str, str]) -> Any:
@@ -75,7 +78,7 @@ def from_file(options: Mapping[str, str]) -> Any:
     assert spec is not None
     assert spec.loader is not None
     module: ModuleType = module_from_spec(spec)
-    sys.modules[name] = module
+    sys.modules[name] = sys.modules[MODULE] = module
     spec.loader.exec_module(module)
     for wanted in NAMES:
         if hasattr(module, wanted):
@@ -86,7 +89,7 @@ def from_file(options: Mapping[str, str]) -> Any:
 def module_name(path: str) -> str:
     """The file's own name, so that who imports it gets the same module; unless a loaded module has that name."""
     stem = os.path.splitext(os.path.basename(path))[0]
-    return stem if stem.isidentifier() and stem not in sys.modules else "passenger_asgi"
+    return stem if stem.isidentifier() and stem not in sys.modules else MODULE
 
 
 def explained(error: BaseException) -> str:
@@ -95,7 +98,16 @@ def explained(error: BaseException) -> str:
     while trace is not None and _is_ours(trace.tb_frame.f_code):
         trace = trace.tb_next
     text = "".join(traceback.format_exception(type(error), error, trace))
-    return NO_LOOP + text if isinstance(error, RuntimeError) and "no running event loop" in str(error) else text
+    wants_loop = isinstance(error, RuntimeError) and "no running event loop" in str(error)
+    return NO_LOOP + text if wants_loop and not in_loop() else text
+
+
+def in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def fault_of(app: Any) -> str | None:

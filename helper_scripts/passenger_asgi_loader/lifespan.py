@@ -42,7 +42,7 @@ class Lifespan:
         self._task = asyncio.get_running_loop().create_task(self._run())
         answer = await self._ask("startup")
         if answer is not None and answer["type"].endswith("failed"):
-            await asyncio.wait({self._task}, timeout=1)  # it usually raises the same error again, to nobody's use
+            self._task.add_done_callback(retrieve)  # it usually raises the same error again
             text = answer.get("message") or "no reason was given"
             raise Explanation("the application's lifespan startup failed:\n%s" % text)
         if answer is None:
@@ -96,6 +96,12 @@ class Lifespan:
         if failed and self._asked:
             complain("the application raised in its lifespan startup; it is served without a lifespan")
             print_traceback(self._task)
+
+
+def retrieve(task: asyncio.Task[None]) -> None:
+    """Know of the exception, so that asyncio does not complain that nobody does."""
+    if not task.cancelled():
+        task.exception()
 
 
 def print_traceback(task: asyncio.Task[None]) -> None:

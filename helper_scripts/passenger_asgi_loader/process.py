@@ -1,4 +1,4 @@
-"""The event loop of an ASGI process, from its making to its end."""
+"""The event loop of an ASGI process, from its making to its end, and what can be prepared before there is one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 
 from passenger_loader.talk import say
 
+from .engine import Engine
+from .front import Front
 from .server import Server
 
 TYPE_CHECKING = False  # see passenger_loader.body
@@ -14,36 +16,46 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def serve(load: Callable[[], Any], options: Mapping[str, str]) -> int:
-    """Serve what `load` returns, which runs inside the event loop as uvicorn does it; returns the exit status.
+class Prepared:
+    """A loaded application and the uvicorn for it: all that processes forked from here can share."""
 
-    Raises Explanation when there is nothing to serve.
+    def __init__(self, app: Any, options: Mapping[str, str]) -> None:
+        """Raises Explanation when there is no uvicorn that works."""
+        self.app = app
+        self.engine = Engine(Front(app, options.get("base_uri", "")), options.get("uvicorn_path", ""))
+
+
+def serve(prepare: Callable[[], Prepared], options: Mapping[str, str]) -> int:
+    """Serve what `prepare` returns; returns the exit status. Raises Explanation when there is nothing to serve.
+
+    `prepare` runs inside the event loop, so that an application that is loaded there finds it, as under uvicorn.
     """
-    loop = new_loop()
+    loop = loop_factory()()
     asyncio.set_event_loop(loop)
     try:
-        return loop.run_until_complete(_serve(load, options))
+        return loop.run_until_complete(_serve(prepare, options))
     finally:
         finish(loop)
 
 
-async def _serve(load: Callable[[], Any], options: Mapping[str, str]) -> int:
+async def _serve(prepare: Callable[[], Prepared], options: Mapping[str, str]) -> int:
     concurrency = int(options.get("max_concurrent_requests") or 0)
 
     def announce(path: str) -> None:
         say("\n!> Ready\n!> socket: main;unix:%s;http_session;%d\n!> \n" % (path, concurrency))
 
-    return await Server(load(), options).run(announce)
+    prepared = prepare()
+    return await Server(prepared.app, prepared.engine, options).run(announce)
 
 
-def new_loop() -> asyncio.AbstractEventLoop:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     """uvloop's, if the application's environment has it."""
     try:
         import uvloop
     except ImportError:
-        return asyncio.new_event_loop()
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    return loop
+        return asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 def finish(loop: asyncio.AbstractEventLoop) -> None:
@@ -52,10 +64,14 @@ def finish(loop: asyncio.AbstractEventLoop) -> None:
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(_ended(left))
         loop.run_until_complete(loop.shutdown_asyncgens())
         if hasattr(loop, "shutdown_default_executor"):  # Python 3.9
             loop.run_until_complete(loop.shutdown_default_executor())
     finally:
         asyncio.set_event_loop(None)
         loop.close()
+
+
+async def _ended(tasks: set[asyncio.Task[Any]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -19,14 +19,14 @@ import struct
 from passenger_loader.server import listen, read_stdin
 from passenger_loader.worker import complain
 
-from .engine import Engine
-from .front import Front
 from .lifespan import Lifespan
 
 TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
+
+    from .engine import Engine
 
 PEER = struct.Struct("3i")
 BACKLOG = 4096
@@ -38,7 +38,7 @@ class Server:
     `should_exit` is True from the request to end on: libraries find it by way of the SIGTERM handler, as with uvicorn.
     """
 
-    def __init__(self, app: Any, options: Mapping[str, str]) -> None:
+    def __init__(self, app: Any, engine: Engine, options: Mapping[str, str]) -> None:
         self.should_exit = False
         self._loop = asyncio.get_running_loop()
         self._end = asyncio.Event()
@@ -46,7 +46,7 @@ class Server:
         self._timeout = float(options.get("shutdown_timeout") or 60)
         core_uid = options.get("core_uid")
         self._welcome = None if core_uid is None else {0, int(core_uid)}
-        self._engine = Engine(Front(app, options.get("base_uri", "")), options.get("uvicorn_path", ""))
+        self._engine = engine
         self._lifespan = Lifespan(app)
         self._path = os.path.join(options["socket_dir"], "asgi." + os.urandom(12).hex())
         config = self._engine.config

@@ -47,7 +47,7 @@ def measured(pid: int, sock: socket.socket, count: int) -> float:
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 3_000
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     with tempfile.TemporaryDirectory(dir="/tmp") as folder, serving(APP) as made:
         Path(folder, "bench_app.py").write_text(APP)
         path = f"{folder}/s"
