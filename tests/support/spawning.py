@@ -23,7 +23,7 @@ from passenger.config.model import App, EnvValue
 from passenger.log import Log
 from passenger.posix.users import Account, SystemAccounts
 from passenger.spawn.direct import DirectSpawner
-from passenger.spawn.running import DirectProcess
+from passenger.spawn.running import StartedProcess
 from passenger.spawn.spawner import Exit, SpawnError
 from passenger.spawn.spec import SpawnContext, system_context
 
@@ -159,7 +159,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
-async def exited(process: DirectProcess) -> Exit:
+async def exited(process: StartedProcess) -> Exit:
     """The exit of a process, within ten seconds."""
     future: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
     process.when_exited(future.set_result)
@@ -167,7 +167,7 @@ async def exited(process: DirectProcess) -> Exit:
         return await future
 
 
-async def stopped(process: DirectProcess) -> Exit:
+async def stopped(process: StartedProcess) -> Exit:
     """Stop a process as the pool does, and dispose of it."""
     process.request_stop()
     end = await exited(process)
@@ -205,7 +205,7 @@ def proc_text(pid: int, name: str) -> str:
     return Path(f"/proc/{pid}/{name}").read_text()
 
 
-def ask(process: DirectProcess, path: str = "/") -> bytes:
+def ask(process: StartedProcess, path: str = "/") -> bytes:
     """One request over the session protocol."""
     head = f"REQUEST_METHOD\0GET\0PATH_INFO\0{path}\0PASSENGER_CONNECT_PASSWORD\0{process.connect_password}\0".encode()
     with socket.socket(socket.AF_UNIX) as conn:
