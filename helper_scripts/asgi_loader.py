@@ -16,21 +16,12 @@ import sys
 
 from passenger_asgi_loader.application import load
 from passenger_asgi_loader.process import Prepared, serve
+from passenger_loader.forking import show_as
 from passenger_loader.talk import Explanation, explain, shake_hands
 
 TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import NoReturn
-
-
-def name_process(options: Mapping[str, str]) -> None:
-    """Best effort: the short name that ps and top show (15 bytes)."""
-    try:
-        with open("/proc/self/comm", "w") as comm:
-            comm.write("asgi:" + options.get("app_group_name", "app"))
-    except OSError:
-        return
 
 
 def main() -> NoReturn:
@@ -38,7 +29,7 @@ def main() -> NoReturn:
         options = shake_hands()
         sys.path[0] = os.getcwd()
         sys.argv[:] = [options.get("startup_file", "")]
-        name_process(options)
+        show_as("asgi:", options)
         status = serve(lambda: Prepared(load(options), options), options)
     except (Explanation, OSError, KeyError, ValueError) as error:
         explain(error)
