@@ -50,9 +50,8 @@ class Connections {
     state.mark = socket.bytesRead;
     if (state.busy) return;
     state.response = null;
-    if (!this.closing) socket.setTimeout(0); // the application's limit is for requests, not for waiting for one
-    else if (request.complete) socket.destroySoon();
-    else socket.end(); // a reset would overtake the response
+    if (this.closing) end(socket, request.complete);
+    else if (socket.timeout) socket.setTimeout(0); // the application's limit is not for waiting for a request
   }
 
   upgraded(request, socket) {
@@ -79,6 +78,12 @@ class Connections {
   destroy() {
     for (const socket of this.open.keys()) socket.destroy();
   }
+}
+
+/** After a response. While the request's body still comes, a reset would overtake what was just written. */
+function end(socket, isComplete) {
+  if (isComplete) socket.destroySoon();
+  else socket.end();
 }
 
 module.exports = { Connections };

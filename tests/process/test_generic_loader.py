@@ -13,7 +13,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import generic_loader
 import pytest
+from passenger_runner import ports
 
 from tests.support.httploader import HttpLoader, http_loader, members
 
@@ -286,3 +288,35 @@ def test_a_spawner_that_gives_up_ends_the_command() -> None:
         assert made.rest() == ""
         assert made.status() == 1
         ended_session(made)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "127.1.2.3"])
+def test_a_port_that_is_taken_on_any_address_is_not_chosen(address: str) -> None:
+    """The program may listen on all of them."""
+    with socket.create_server((address, 0)) as taken:
+        port = taken.getsockname()[1]
+        assert not ports.is_free(port)
+    chosen = ports.free_port(2)
+    assert chosen + 2 < ports.first_ephemeral()
+    assert all(ports.is_free(number) for number in (chosen, chosen + 1, chosen + 2))
+
+
+@pytest.mark.parametrize(
+    ("text", "simple"),
+    [
+        ("./server --port $PORT", True),
+        ("sh -c x", True),
+        ("/usr/bin/env python3 'a b' > log 2>/dev/null", True),
+        ("COLOUR=blue ./server", False),
+        ("cd /tmp && ./server", False),
+        ("./server; true", False),
+        ("./server & wait", False),
+        ("(./server)", False),
+        ("no-such-program x", False),
+        ("$PROGRAM x", False),
+        ("   ", False),
+    ],
+)
+def test_what_may_replace_the_shell(text: str, simple: bool) -> None:  # noqa: FBT001
+    """One program and its arguments; in doubt the shell stays."""
+    assert generic_loader.is_simple(text) is simple

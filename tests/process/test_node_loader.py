@@ -274,3 +274,25 @@ def test_the_client_is_seen_like_behind_any_proxy() -> None:
     source = "require('http').createServer((q, s) => s.end(String(q.socket.remoteAddress))).listen(1)"
     with http_loader(NODE, {"app.js": source}) as made:
         assert made.http().fetch() == b"127.0.0.1"
+
+
+def test_a_meteor_bundle_is_a_node_application() -> None:
+    """`main.js` of `meteor build` moves to its server program, and listens on PORT or 0."""
+    main = """
+process.argv.splice(2, 0, 'program.json');
+process.chdir(require('path').join(__dirname, 'programs', 'server'));
+require('./programs/server/boot.js');
+"""
+    boot = """
+const server = require('http').createServer((q, s) => s.end(process.env.ROOT_URL + process.argv[2]));
+server.listen({ port: Number(process.env.PORT || 0), host: process.env.BIND_IP || '0.0.0.0' }, () => console.log('LISTENING'));
+"""
+    files = {"main.js": main, "star.json": "{}", "programs/server/boot.js": boot}
+    with http_loader(NODE, files, startup_file="main.js", env={"ROOT_URL": "https://meteor.example/"}) as made:
+        assert made.http().fetch() == b"https://meteor.example/program.json"
+
+
+def test_a_socket_path_that_is_too_long_is_an_error() -> None:
+    """The kernel would cut it, or say something obscure."""
+    with http_loader(NODE, {"app.js": HELLO + "server.listen(1)"}, UNIX_PATH_MAX="20") as made:
+        assert "is longer than 19 bytes" in made.explanation()
