@@ -65,7 +65,7 @@ module PhusionPassenger
         return @outcome = :taken if taken
         return @outcome = :keep if @response.keep_alive && @input.used_up?
 
-        Peer.linger(@connection)
+        Peer.linger(@connection) unless @input.used_up?
         @outcome = :close
       end
 
@@ -93,7 +93,7 @@ module PhusionPassenger
         return if @response.head_sent
 
         @connection.write(ERROR, *(@head_request ? [] : [ERROR_BODY]))
-        Peer.linger(@connection)
+        Peer.linger(@connection) unless @input.used_up?
       rescue SystemCallError
         nil # the client went away before it was told of the error
       end

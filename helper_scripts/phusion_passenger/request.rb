@@ -71,6 +71,7 @@ module PhusionPassenger
 
       # Complete the environment of a request that an application will answer.
       def prepare(input)
+        @env["HTTP_VERSION"] = @env["SERVER_PROTOCOL"] # what Rack 2 frameworks look at; never the client's header
         @env["rack.input"] = input
         @env["rack.url_scheme"] = "https" if %w[on 1].include?(@env["HTTPS"])
         @env["rack.response_finished"] = []

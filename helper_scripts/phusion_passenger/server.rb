@@ -26,6 +26,9 @@ module PhusionPassenger
         @base_environment = Request.base(threads).freeze
         @stop, @stopper = IO.pipe
         @wake, @waker = IO.pipe
+        @given_away = Thread::Queue.new
+        taker, @giver = IO.pipe
+        @doors = [@listener.server, taker].freeze
         @exit_status = 0
       end
 
@@ -42,9 +45,8 @@ module PhusionPassenger
       # Serve until told to stop; returns the exit status.
       def run
         vocabulary = {}
-        @workers = Array.new(@threads) { Worker.new(self, vocabulary) }
-        threads = @workers.each_with_index.map do |worker, number|
-          Thread.new { work(worker) }.tap { |thread| thread.name = "request-#{number + 1}" }
+        threads = Array.new(@threads) do |number|
+          Thread.new { work(Worker.new(self, vocabulary)) }.tap { |thread| thread.name = "request-#{number + 1}" }
         end
         wait_for_the_end
         @stopper.close
@@ -60,17 +62,35 @@ module PhusionPassenger
 
       # Wait until there is something to read, and where; nil when the process is to stop. What was asked before is still
       # answered, but nobody new is let in.
-      def wait(streams)
-        ready, = IO.select([@stop, *streams])
+      def wait(connections)
+        ready, = IO.select([@stop, *@doors, *connections])
         return ready unless ready.first.equal?(@stop)
 
         ready -= [@stop, @listener.server]
         ready unless ready.empty?
       end
 
-      # Whether there is a worker that waits and holds no connection.
-      def free_worker?
-        @workers.any?(&:free?)
+      # Whether a connection can come in there: from a client, or from another worker.
+      def door?(io)
+        @doors.include?(io)
+      end
+
+      # The connection that comes in, nil when somebody else was faster.
+      def admit(door)
+        return @listener.accept if door.equal?(@listener.server)
+
+        @given_away.pop unless door.read_nonblock(1, exception: false) == :wait_readable
+      end
+
+      # Give idle connections to whoever has time. Returns what is left to the worker.
+      def hand_over(connections)
+        return connections if @threads == 1
+
+        connections.each do |connection|
+          @given_away << connection
+          @giver.write("x")
+        end
+        []
       end
 
       # An exception that asks for the end of the process.

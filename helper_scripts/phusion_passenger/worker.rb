@@ -9,7 +9,8 @@ module PhusionPassenger
     #
     # Rules.
     # 1. A connection is used again only when it stands exactly at a request boundary.
-    # 2. Idle connections keep nobody out: whoever connects meanwhile is served, by a worker without any if there is one.
+    # 2. Idle connections keep nobody out: whoever connects meanwhile is let in. And no connection waits behind a request
+    #    on another one while there is an idle worker: whoever begins a request gives his other connections away.
     # 3. Between two requests it watches the sign to stop; a request that has begun is always finished.
     class Worker
       READ = 65_536
@@ -21,42 +22,29 @@ module PhusionPassenger
         @rewindable = Request.rewindable?
         @buffer = String.new(capacity: READ)
         @idle = []
-        @free = false
-      end
-
-      # Whether it waits and holds no connection.
-      def free?
-        @free
       end
 
       # Until the server stops.
       def run
-        while (ready = wait)
-          ready.each { |io| io.equal?(@server.listener.server) ? accept : serve(io) }
+        while (ready = @server.wait(@idle))
+          ready.each do |io|
+            if @server.door?(io)
+              connection = @server.admit(io)
+              @idle << connection if connection
+            elsif @idle.delete(io)
+              serve(io)
+            end
+          end
         end
         @idle.each(&:close)
       end
 
       private
 
-      def wait
-        @free = @idle.empty?
-        @server.wait([@server.listener.server, *@idle])
-      ensure
-        @free = false
-      end
-
-      def accept
-        return Thread.pass if @idle.any? && @server.free_worker?
-
-        connection = @server.listener.accept
-        @idle << connection if connection
-      end
-
       # Answer what has come on a connection.
       def serve(connection)
-        @idle.delete(connection)
         rest = receive(connection)
+        @idle = @server.hand_over(@idle) if rest && @idle.any?
         rest = next_request(connection, rest) until rest.nil? || rest.empty?
         return @idle << connection if rest
 
