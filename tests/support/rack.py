@@ -200,3 +200,56 @@ def _default_gem_path() -> str:
         [rack2().program, "-e", "print Gem.path.join(':')"], check=True, capture_output=True, text=True
     )
     return found.stdout
+
+
+class Preloader:
+    """A preloader that is ready."""
+
+    def __init__(self, program: RackProgram) -> None:
+        self.program = program
+        program.talk.until("!> I have control 1.0")
+        program.talk.give(program.options())
+        program.talk.until("!> ")
+        (announced,) = [line for line in program.talk.said if line.startswith("!> socket: ")]
+        self.path = announced.removeprefix("!> socket: unix:")
+        self._talks: list[Talk] = []
+
+    def connect(self) -> Talk:
+        """A connection for commands."""
+        sock = socket.socket(socket.AF_UNIX)
+        talk = Talk(sock)
+        self._talks.append(talk)
+        sock.connect(self.path)
+        return talk
+
+    def fork(self) -> tuple[Talk, int]:
+        """A worker before its handshake, and its process id."""
+        talk = self.connect()
+        talk.give({"app_root": str(self.program.folder), "environment": "production"}, "spawn")
+        assert talk.line() == "OK"
+        return talk, int(talk.line())
+
+    def worker(self, **options: str) -> tuple[Worker, int]:
+        """A worker that is ready, and its process id."""
+        talk, pid = self.fork()
+        assert talk.line() == "!> I have control 1.0"
+        talk.give(self.program.options(gupid="x-1", **options))
+        talk.until("!> ")
+        return Worker(talk, self.program.connections), pid
+
+    def close(self) -> None:
+        for talk in self._talks:
+            talk.sock.close()
+
+
+@contextmanager
+def rack_preloader(
+    source: str | Path, *, ruby: Ruby | None = None, env: Mapping[str, str] | None = None
+) -> Iterator[Preloader]:
+    """A preloader that is ready; its workers end with it, because their stdin does."""
+    with program("rack_preloader.rb", source, ruby=ruby, env=env) as made:
+        preloader = Preloader(made)
+        try:
+            yield preloader
+        finally:
+            preloader.close()
