@@ -89,7 +89,7 @@ def system_context(
 
 def work_out(name: str, app: App, context: SpawnContext, *, preload: bool = False) -> SpawnSpec:
     """Decide one spawn; with `preload`, that of the preloader if its type has one. Raises SpawnFailure."""
-    kind, startup_file = _kind(app)
+    kind, startup_file = _kind(app, context)
     identity = _identity(app, startup_file, context)
     variables = environment.passenger_variables(app) | environment.configured(app)
     _refuse_nul(variables)
@@ -108,8 +108,23 @@ def work_out(name: str, app: App, context: SpawnContext, *, preload: bool = Fals
     )
 
 
-def _kind(app: App) -> tuple[apptypes.AppType, str | None]:
+def _closed_folder(path: str) -> str | None:
+    """The first folder on the way that this process may not enter, and so not look into either. Root enters all."""
+    if os.access(path, os.X_OK):
+        return None
+    folders = [*reversed(Path(path).parents), Path(path)]
+    return next((str(folder) for folder in folders if folder.is_dir() and not os.access(folder, os.X_OK)), None)
+
+
+def _kind(app: App, context: SpawnContext) -> tuple[apptypes.AppType, str | None]:
     """The type and the full path of the startup file (None with an entry point)."""
+    if closed := _closed_folder(app.app_root):
+        user = context.accounts.user_by_id(context.uid)
+        raise SpawnFailure(
+            "app-root-closed",
+            f"user {user.name if user else context.uid} may not enter {closed}",
+            hint=f"give that user the right to enter it: chmod o+x {closed}, or choose another `user`",
+        )
     if not os.path.isdir(app.app_root):  # noqa: PTH112 - a stat, not a Path
         raise SpawnFailure(
             "app-root-missing", f"{app.app_root} is no folder", hint="correct `app_root`, or deploy the application"
