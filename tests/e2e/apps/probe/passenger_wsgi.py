@@ -96,9 +96,11 @@ def park(environ, start_response):
     return answer(start_response, "parked")
 
 
-def poison(_environ, start_response):
+def poison(environ, start_response):
     """Write a response that nobody asked for on every remembered connection."""
+    own = environ["wsgi.input"]._conn
     for conn in parked:
+        assert conn is not own, "the test wants another connection"
         conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
     return answer(start_response, "poisoned")
 
@@ -178,6 +180,12 @@ def mute(_environ, start_response):
     return answer(start_response, "silent")
 
 
+def big(_environ, start_response):
+    """One MiB."""
+    start_response("200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(1024 * 1024))])
+    return [bytes(1024 * 1024)]
+
+
 def leave_at_once(_environ, start_response):
     os._exit(0)
 
@@ -194,6 +202,7 @@ ACTIONS = {
     "/do/leave": leave,
     "/do/flood": flood,
     "/do/mute": mute,
+    "/do/big": big,
     "/do/exit": leave_at_once,
 }
 
