@@ -96,7 +96,7 @@ async def websocket(scope, receive, send):
         message = await receive()
         if message["type"] == "websocket.disconnect":
             with open("left", "w") as left:
-                left.write(str(message["code"]))
+                left.write(str(int(message["code"])))
             return
         if message.get("text") == "bye":
             await send({"type": "websocket.close", "code": 4321})
