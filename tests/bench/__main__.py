@@ -32,10 +32,13 @@ def main() -> int:
     if shutil.which("wrk") is None:
         print("dev bench: needs wrk (Debian: apt-get install wrk)", file=sys.stderr)
         return 1
+    busy = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="pb", dir="/var/tmp") as folder:
         Path(folder).chmod(0o755)
         results = measure_all(Path(folder), loads, chosen)
-    text = report.page(results, f"{os.cpu_count()} CPUs, Python {platform.python_version()}.")
+    text = report.page(
+        results, f"{os.cpu_count()} CPUs, Python {platform.python_version()}, load average {busy:.1f} before the run."
+    )
     if chosen.print:
         print(text)
     else:
