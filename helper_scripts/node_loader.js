@@ -1,8 +1,8 @@
 'use strict';
 // Loader for Node.js applications: runs under the application's own Node.js (16 or newer).
 //
-// It talks the spawn protocol with Passenger on stdin and stdout, makes `http.Server.listen` bind a Unix socket instead of
-// what it is asked for, and runs the startup file as the main program. The socket speaks HTTP/1.1 (`http_session`).
+// It talks the spawn protocol with Passenger on stdin and stdout, makes `http.Server.listen` bind a Unix socket instead
+// of what it is asked for, and runs the startup file as the main program. The socket speaks HTTP/1.1 (`http_session`).
 //
 // Rules.
 // 1. No packages; nothing of the application is changed but `http.Server.prototype.listen` and the server it is called on.
@@ -32,6 +32,7 @@ function start(options) {
     watch.ready();
     talk.say(`\n!> Ready\n!> socket: main;unix:${path};http_session;0\n!> \n`);
   });
+  watch.wanted = () => (installation.automatic ? 'listen()' : "listen('passenger')");
   const api = createApi(installation);
   const shutdown = new Shutdown(installation, api, watch);
   talk.onEndOfStdin(() => shutdown.begin('stdin'));

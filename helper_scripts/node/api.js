@@ -4,7 +4,7 @@
 const { EventEmitter } = require('events');
 
 /**
- * `configure({ autoInstall: false })`: only `listen('passenger')` is served by Passenger, other servers listen where they want.
+ * `configure({ autoInstall: false })`: only `listen('passenger')` is redirected, other servers listen where they want.
  * Event `exit`: the process is asked to end; who listens to it ends the process, or lets the event loop run empty.
  */
 function createApi(installation) {

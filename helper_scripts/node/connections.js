@@ -5,7 +5,7 @@
 // 1. The server's events are seen through `emit`: a listener of ours for `upgrade` or `checkContinue` would change what
 //    Node.js does.
 // 2. A connection is idle when no response is unfinished and nothing of a next request has come.
-// 3. The other end is always this machine's core: the address that applications see is 127.0.0.1, as behind any local proxy.
+// 3. The other end is always this machine's core: applications see the address 127.0.0.1, as behind any local proxy.
 
 const { Upgrade } = require('./upgrade');
 
@@ -64,7 +64,7 @@ class Connections {
     for (const { upgrade } of this.open.values()) if (upgrade) upgrade.remember();
   }
 
-  /** No further request on any connection: idle ones end now, busy ones after their response, upgraded ones are asked to. */
+  /** No further request: idle connections end now, busy ones after their response, upgraded ones are asked to. */
   close() {
     this.closing = true;
     for (const [socket, state] of this.open) {

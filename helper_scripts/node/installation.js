@@ -64,7 +64,8 @@ class Installation {
   }
 
   bind(server, file, wish) {
-    if (Buffer.byteLength(file) > this.longest) throw new Error(`the socket path ${file} is longer than ${this.longest} bytes`);
+    const { longest } = this;
+    if (Buffer.byteLength(file) > longest) throw new Error(`the socket path ${file} is longer than ${longest} bytes`);
     const umask = process.umask(0o177); // listen() binds before it returns
     try {
       return listenReally(server, [{ path: file, backlog: BACKLOG, signal: wish.signal }, ...wish.callbacks]);
@@ -89,7 +90,7 @@ function listenReally(server, args) {
   return net.Server.prototype.listen.apply(server, args);
 }
 
-/** Slow clients are nginx's business. An idle connection is closed by Passenger, never by us: no request meets a closing one. */
+/** Slow clients are nginx's business. Idle connections are closed by Passenger only: no request meets a closing one. */
 function forgetTimeouts(server) {
   server.headersTimeout = 0;
   server.requestTimeout = 0;

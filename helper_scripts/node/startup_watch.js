@@ -15,6 +15,7 @@ class StartupWatch {
   constructor(options) {
     this.over = false;
     this.file = options.startup_file || 'app.js';
+    this.wanted = () => 'listen()';
     this.onError = (error) => this.failed(error);
     this.onExit = (status) => this.ended(status);
     process.on('uncaughtExceptionMonitor', this.onError);
@@ -41,13 +42,13 @@ class StartupWatch {
   ended(status) {
     if (this.over) return;
     const how = status === 0 ? 'came to its end' : `ended with status ${status}`;
-    this.explain(`${this.file} ${how} without listening: it must call listen() of an http server${HINT}`);
+    this.explain(`${this.file} ${how} without listening: it must call ${this.wanted()} of an http server${HINT}`);
     process.exitCode = status || 1;
   }
 
   tooLate(limit) {
     const late = `${this.file} did not listen within ${limit / 1000} seconds`;
-    this.explain(`${late}: it must call listen() of an http server${HINT}`);
+    this.explain(`${late}: it must call ${this.wanted()} of an http server${HINT}`);
     process.exit(1);
   }
 

@@ -1,7 +1,7 @@
 'use strict';
 // The loader's side of the spawn talk, on stdin and stdout.
 
-const write = process.stdout.write.bind(process.stdout); // past whatever the application does to it; pipes write at once
+const write = process.stdout.write.bind(process.stdout); // past what the application does to it; pipes write at once
 
 /** Write to the spawner. */
 function say(text) {
@@ -44,7 +44,7 @@ function parse(text) {
   return options;
 }
 
-/** Call back at the end of stdin, the sign to stop. What is said there means nothing; it does not keep the program alive. */
+/** Call back at the end of stdin, the sign to stop. What is said there means nothing; it keeps nothing alive. */
 function onEndOfStdin(callback) {
   process.stdin.on('end', callback).on('error', callback).resume();
   if (process.stdin.unref) process.stdin.unref();

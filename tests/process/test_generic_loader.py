@@ -320,3 +320,10 @@ def test_a_port_that_is_taken_on_any_address_is_not_chosen(address: str) -> None
 def test_what_may_replace_the_shell(text: str, simple: bool) -> None:  # noqa: FBT001
     """One program and its arguments; in doubt the shell stays."""
     assert generic_loader.is_simple(text) is simple
+
+
+def test_the_program_has_its_own_descriptors_only() -> None:
+    """Fault matrix B7: 0, 1 and 2, an empty stdin; `ls` has opened the fourth."""
+    with generic(f"ls -l /proc/self/fd | grep -c -- '->'; cat; exec {PYTHON} server.py port") as made:
+        assert made.said[0] == "4\n"
+        assert made.http().fetch().startswith(b"/ ")

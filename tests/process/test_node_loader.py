@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from passenger import resources
 from tests.support.httploader import HttpLoader, http_loader
 
 NODE = ("node", "node_loader.js")
@@ -296,3 +298,32 @@ def test_a_socket_path_that_is_too_long_is_an_error() -> None:
     """The kernel would cut it, or say something obscure."""
     with http_loader(NODE, {"app.js": HELLO + "server.listen(1)"}, UNIX_PATH_MAX="20") as made:
         assert "is longer than 19 bytes" in made.explanation()
+
+
+@pytest.mark.parametrize(
+    ("answer", "rest", "status"),
+    [
+        (b"", b"", 1),
+        (b"You have control 1.0\nkey: val", b"", 1),
+        (b"You have control 2.0\n\n", b'instead of "You have control 1.0"\n', 1),
+    ],
+)
+def test_a_spawner_that_says_something_else(answer: bytes, rest: bytes, status: int) -> None:
+    """The end of the talk is the end of the loader; another version is answered."""
+    command = ["node", str(resources.helper_script("node_loader.js"))]
+    done = subprocess.run(command, input=answer, capture_output=True, timeout=20, check=False)
+    assert done.stdout.startswith(b"!> I have control 1.0\n")
+    assert done.stdout.endswith(rest)
+    assert (b"!> Error\n!> \n" in done.stdout) == bool(rest)
+    assert done.stderr == b""
+    assert done.returncode == status
+
+
+def test_a_server_may_close_and_listen_again() -> None:
+    """The same socket, announced once."""
+    source = HELLO + "server.listen(1, () => server.close(() => server.listen(2, () => console.log('again'))));"
+    with http_loader(NODE, {"app.js": source}) as made:
+        assert made.line() == "again\n"
+        assert made.http().fetch() == b"hello /"
+        made.end_of_stdin()
+        assert made.rest() == ""

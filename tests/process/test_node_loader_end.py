@@ -36,6 +36,10 @@ process.on('SIGUSR2', () => waiting.end('done'));
         ("process.stdout.write('half a line')", "app.js came to its end without listening"),
         ("Promise.reject(new RangeError('rejected'))", "RangeError: rejected"),
         ("setTimeout(() => { throw new Error('later') }, 1)", "Error: later"),
+        (
+            "PhusionPassenger.configure({ autoInstall: false })",
+            "app.js came to its end without listening: it must call listen('passenger') of",
+        ),
         ("require('net').createServer().listen('passenger')", "app.js"),
     ],
 )
