@@ -15,9 +15,9 @@ import os
 import sys
 
 from passenger_asgi_loader.application import load
-from passenger_asgi_loader.process import Prepared, serve
+from passenger_asgi_loader.process import Prepared, give_up, serve
 from passenger_loader.forking import show_as
-from passenger_loader.talk import Explanation, explain, shake_hands
+from passenger_loader.talk import Explanation, shake_hands
 
 TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ def main() -> NoReturn:
         show_as("asgi:", options)
         status = serve(lambda: Prepared(load(options), options), options)
     except (Explanation, OSError, KeyError, ValueError) as error:
-        explain(error)
-        sys.exit(1)
+        give_up(error)
     sys.exit(status)
 
 

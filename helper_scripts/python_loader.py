@@ -10,8 +10,9 @@ import os
 import sys
 
 from passenger_asgi_loader.kinds import asgi_or_wsgi
+from passenger_asgi_loader.process import give_up
 from passenger_loader.forking import show_as
-from passenger_loader.talk import Explanation, explain, shake_hands
+from passenger_loader.talk import Explanation, shake_hands
 
 TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ def main() -> NoReturn:
         show_as(short_name, options)
         status = serve(options)
     except (Explanation, OSError, KeyError, ValueError) as error:
-        explain(error)
-        sys.exit(1)
+        give_up(error)
     sys.exit(status)
 
 

@@ -20,10 +20,6 @@ TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:
     from typing import Any
 
-ANSWERS = frozenset(
-    "lifespan.%s.%s" % (what, how) for what in ("startup", "shutdown") for how in ("complete", "failed")
-)
-
 
 class Lifespan:
     """One application's lifespan. Made, and used, inside the event loop."""
@@ -34,6 +30,7 @@ class Lifespan:
         self._app = app
         self._messages: asyncio.Queue[dict[str, str]] = asyncio.Queue()
         self._asked = False
+        self._question = ""
         self._answer: asyncio.Future[dict[str, str]] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -73,6 +70,7 @@ class Lifespan:
         """Send `lifespan.<what>`; the answer, or None when the application ended without one."""
         assert self._task is not None
         self._answer = asyncio.get_running_loop().create_future()
+        self._question = what
         self._messages.put_nowait({"type": "lifespan." + what})
         either: set[asyncio.Future[Any]] = {self._task, self._answer}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -86,8 +84,8 @@ class Lifespan:
         kind = message["type"]
         if self._answer is None or self._answer.done():
             raise RuntimeError("%s was sent, but nothing was asked" % kind)
-        if kind not in ANSWERS:
-            raise RuntimeError("%s is no answer to a lifespan message" % kind)
+        if kind not in ("lifespan.%s.complete" % self._question, "lifespan.%s.failed" % self._question):
+            raise RuntimeError("%s is no answer to lifespan.%s" % (kind, self._question))
         self._answer.set_result(message)
 
     def _after_no_answer(self) -> None:

@@ -15,9 +15,10 @@ import sys
 
 from passenger_loader.forking import Forker, complain_of_threads, show_as
 from passenger_loader.hooks import drop_connections, run_after_fork
-from passenger_loader.talk import Explanation, explain, say, shake_hands
+from passenger_loader.talk import Explanation, say, shake_hands
 
 from .application import MODULE
+from .process import give_up
 
 TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ def preload(prepare: Callable[[Mapping[str, str]], tuple[str, Serve]]) -> NoRetu
         drop_connections()
         forker = Forker(options["socket_dir"])
     except (Explanation, OSError, KeyError) as error:
-        explain(error)
-        sys.exit(1)
+        give_up(error)
     complain_of_threads()
     collects = gc.isenabled()
     gc.disable()
@@ -62,6 +62,5 @@ def serve_forked(short_name: str, serve: Serve, preloaded: Mapping[str, str]) ->
         run_after_fork({"entry_point": options.get("entry_point") or MODULE})
         status = serve(options)
     except (Explanation, OSError, KeyError, ValueError) as error:
-        explain(error)
-        sys.exit(1)
+        give_up(error)
     sys.exit(status)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 
-from passenger_loader.talk import say
+from passenger_loader.talk import explain, say
 
 from .engine import Engine
 from .front import Front
@@ -13,7 +15,7 @@ from .server import Server
 TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, NoReturn
 
 
 class Prepared:
@@ -32,10 +34,17 @@ def serve(prepare: Callable[[], Prepared], options: Mapping[str, str]) -> int:
     """
     loop = loop_factory()()
     asyncio.set_event_loop(loop)
-    try:
-        return loop.run_until_complete(_serve(prepare, options))
-    finally:
-        finish(loop)
+    status = loop.run_until_complete(_serve(prepare, options))
+    finish(loop)
+    return status
+
+
+def give_up(error: BaseException) -> NoReturn:
+    """Tell the spawner why there will be no Ready, and end at once: threads of the application may hang forever."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    explain(error)
+    os._exit(1)
 
 
 async def _serve(prepare: Callable[[], Prepared], options: Mapping[str, str]) -> int:
@@ -45,7 +54,13 @@ async def _serve(prepare: Callable[[], Prepared], options: Mapping[str, str]) ->
         say("\n!> Ready\n!> socket: main;unix:%s;http_session;%d\n!> \n" % (path, concurrency))
 
     prepared = prepare()
-    return await Server(prepared.app, prepared.engine, options).run(announce)
+    server = Server(prepared.app, prepared.engine, options)
+    status = await server.run(announce)
+    if server.has_cut:  # somebody hangs, perhaps in a thread, for which an orderly end would wait
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -40,6 +40,8 @@ class Server:
 
     def __init__(self, app: Any, engine: Engine, options: Mapping[str, str]) -> None:
         self.should_exit = False
+        self.has_cut = False
+        """Whether requests were left to themselves at the end of the shutdown timeout."""
         self._loop = asyncio.get_running_loop()
         self._end = asyncio.Event()
         self._gone = asyncio.Event()
@@ -111,6 +113,7 @@ class Server:
             gone.cancel()
 
     async def _cut(self) -> None:
+        self.has_cut = True
         state = self._engine.state
         complain("requests that did not end within the shutdown timeout, and are cut: %d" % len(state.tasks))
         for connection in list(state.connections):

@@ -170,6 +170,21 @@ def test_an_endless_request_is_cut_at_the_deadline() -> None:
         assert said.endswith("lifespan is over\n")
 
 
+def test_a_thread_that_hangs_does_not_hold_up_the_end() -> None:
+    """Its request is cut, the lifespan ends, and the process does not wait for the thread."""
+    with serving(APP, options={"shutdown_timeout": "0.4"}) as made:
+        os.mkfifo(made.folder / "go")
+        conn = made.connect()
+        conn.send("/slow")
+        conn.head()
+        assert conn.chunk() == b"begun"
+        made.end_of_stdin()
+        with pytest.raises(ConnectionError):
+            conn.chunk()
+        assert made.status() == 0
+        assert made.errors().endswith("lifespan is over\n")
+
+
 @pytest.mark.parametrize(("file", "words"), [("hang", "shutdown did not end"), ("fail", "LookupError: cannot close")])
 def test_a_lifespan_that_does_not_end_well_is_told(file: str, words: str) -> None:
     """By the exit status, and on stderr."""

@@ -117,6 +117,23 @@ def test_a_failed_startup_fails_the_start_with_its_text() -> None:
         assert "lifespan startup failed:\nthe database is asleep" in made.error()
 
 
+def test_a_thread_that_hangs_does_not_hide_the_failure() -> None:
+    """The end of the text is the end of the process, which waits for nobody."""
+    failed = """import threading
+        threading.Thread(target=threading.Event().wait).start()
+        await send({'type': 'lifespan.startup.failed', 'message': 'asleep'})
+        return"""
+    with starting(LIFESPAN % failed) as made:
+        assert made.error().endswith("asleep\n")
+
+
+def test_an_answer_to_another_question_is_none() -> None:
+    """The application gets an error for it, and is served without lifespan."""
+    with serving(LIFESPAN % "await send({'type': 'lifespan.shutdown.complete'})") as made:
+        assert made.connect().get() == b"[]"
+        assert "lifespan.shutdown.complete is no answer to lifespan.startup" in made.errors()
+
+
 def test_a_failing_starlette_lifespan_shows_its_traceback() -> None:
     """Starlette sends it as the message of the failure."""
     source = """
