@@ -42,8 +42,11 @@ module PhusionPassenger
         "#{error.class}: #{message(error).lines.map(&:strip).reject(&:empty?).first}"
       end
 
+      # With Ruby's suggestions, which are a part of `message` before Ruby 3.4.
       def message(error)
-        error.respond_to?(:detailed_message) ? error.detailed_message(highlight: false) : error.message
+        return error.message unless error.respond_to?(:detailed_message)
+
+        error.detailed_message(highlight: false).sub(" (#{error.class})", "")
       end
 
       # What usually helps, for the mistakes that everybody makes.

@@ -84,7 +84,7 @@ def test_what_the_application_sees_of_its_process() -> None:
     source = """
 require "json"
 SEEN = { env: ENV.values_at("RACK_ENV", "RAILS_ENV"), cwd: Dir.pwd, argv: ARGV, under: defined?(PhusionPassenger),
-         ours: $LOAD_PATH.grep(/helper_scripts/), main: Rack::VERSION.class }
+         ours: $LOAD_PATH.grep(/helper_scripts/) }
 run ->(_) { [200, {}, [JSON.generate(SEEN)]] }
 """
     with rack_loader(source, env={"RAILS_ENV": "staging"}) as (made, worker):
