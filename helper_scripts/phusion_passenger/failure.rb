@@ -6,6 +6,9 @@ module PhusionPassenger
     module Failure
       OURS = File.dirname(__dir__) + "/"
 
+      LOCK_ADVICE = "Bundler may not write here as the application's user. If it is Gemfile.lock: run `bundle lock` in the " \
+                    "application's folder, so that there is one that fits the Gemfile.\n"
+
       module_function
 
       # The text of the Error block. The last line says in short what was wrong.
@@ -60,6 +63,7 @@ module PhusionPassenger
 
       def bundler_advice(error)
         return "Correct the Gemfile.\n" if error.is_a?(::Bundler::GemfileError)
+        return LOCK_ADVICE if error.is_a?(::Bundler::PermissionError)
         return "Correct the environment variable BUNDLE_GEMFILE.\n" if error.is_a?(::Bundler::GemfileNotFound)
 
         "Bundler could not set up the application's gems. In the application's folder run `bundle install`, as the user " \

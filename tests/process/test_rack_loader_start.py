@@ -121,6 +121,22 @@ def test_an_application_with_a_gemfile_gets_its_gems_only() -> None:
             assert not ours & set((made.folder / "activated").read_text().split())
 
 
+@pytest.mark.root("starts the loader as another user")
+def test_a_lock_file_that_cannot_be_written_is_explained() -> None:
+    """The application's folder is not its user's own: a Gemfile.lock has to be deployed."""
+    with app_folder(OK) as folder:
+        folder.chmod(0o755)
+        (folder / "Gemfile").write_text(SOURCE + "gem 'rack'\n")
+        made = RackProgram("rack_loader.rb", folder, rack2(), {}, user=65534)
+        try:
+            made.talk.until("!> I have control 1.0")
+            made.talk.give(made.options())
+            made.talk.until("!> Error")
+            assert "run `bundle lock` in the application's folder" in made.talk.rest()
+        finally:
+            made.close()
+
+
 def test_the_gemfile_may_lie_elsewhere() -> None:
     """BUNDLE_GEMFILE is respected, also when it names nothing."""
     with app_folder("") as folder:

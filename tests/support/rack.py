@@ -108,7 +108,9 @@ class Worker:
 class RackProgram:
     """`rack_loader.rb` or `rack_preloader.rb` in a folder, on a socketpair as stdin and stdout."""
 
-    def __init__(self, script: str, folder: Path, ruby: Ruby, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, script: str, folder: Path, ruby: Ruby, env: Mapping[str, str], *, user: int | None = None
+    ) -> None:
         self.folder = folder
         self.stderr = os.memfd_create("stderr")
         self.connections: list[Connection] = []
@@ -122,6 +124,7 @@ class RackProgram:
                 stdout=theirs.fileno(),
                 stderr=self.stderr,
                 env={**os.environ, "RUBYOPT": "", **ruby.env, **env},
+                user=user,
             )
 
     def options(self, **more: str) -> dict[str, str]:
