@@ -62,7 +62,7 @@ module PhusionPassenger
           raise BadRequest, "a request has a bad CONTENT_LENGTH" unless DIGITS.match?(length)
 
           length.to_i
-        elsif @env.key?("HTTP_TRANSFER_ENCODING") || @env.key?("TRANSFER_ENCODING") || @env.key?("HTTP_UPGRADE")
+        elsif @env.key?("HTTP_TRANSFER_ENCODING") || @env.key?("TRANSFER_ENCODING")
           nil
         else
           0

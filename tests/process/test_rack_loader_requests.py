@@ -355,6 +355,13 @@ def test_a_connection_can_be_upgraded(valid: tuple[RackProgram, Worker]) -> None
     assert conn.is_closed()
 
 
+def test_a_wish_for_an_upgrade_changes_nothing_by_itself(conn: Connection) -> None:
+    """Any client may send those headers: nobody waits for a body that has no length."""
+    for _ in range(2):
+        assert get(conn, "/echo", HTTP_CONNECTION="Upgrade", HTTP_UPGRADE="h2c", HTTP_VERSION="9")[2] == b""
+    assert get(conn, "/x")[2] == b"hello /x"
+
+
 def test_rack_3_bodies_may_stream() -> None:
     """By call, in the worker or in a thread; the connection goes on."""
     with rack_loader(APPS / "rack_app", ruby=rack3()) as (_, worker):
