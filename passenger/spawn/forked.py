@@ -15,6 +15,7 @@ import contextlib
 import os
 import signal
 import socket
+from collections.abc import Callable
 
 from passenger.log import Log
 from passenger.posix import descendants
@@ -31,16 +32,19 @@ def verified(pid: int, *, preloader: int, uid: int) -> tuple[Facts, int]:
     except OSError as error:
         raise SpawnFailure("foreign-pid", f"it says that it forked process {pid}: {error.strerror}") from error
     facts = descendants.facts_of(pid)
+    if descendants.is_dead(pidfd):  # only a zombie can still be said to be the process of the pidfd
+        facts = descendants.facts_of(pid)
+        facts = facts if facts is not None and facts.state == "Z" else None
     problem = _problem(facts, pid, preloader, uid)
-    if facts is None or problem or descendants.is_dead(pidfd):
+    if facts is None or problem:
         os.close(pidfd)
-        raise SpawnFailure("foreign-pid", f"it says that it forked process {pid}, {problem or 'which has ended'}")
+        raise SpawnFailure("foreign-pid", f"it says that it forked process {pid}, {problem}")
     return facts, pidfd
 
 
 def _problem(facts: Facts | None, pid: int, preloader: int, uid: int) -> str:
     if facts is None:
-        return "which cannot be looked at"
+        return "which is gone"
     if pid == preloader:
         return "which is the preloader itself"
     if set(facts.uids) != {uid}:
@@ -65,10 +69,13 @@ class ForkedProcess(StartedProcess):
         stderr: int,
         gupid: str,
         password: str,
+        at_end: Callable[[], None],
     ) -> None:
+        """`at_end` is called before its exit is told, to read last words that went elsewhere."""
         super().__init__(loop=loop, log=log, spec=spec, pid=facts.pid, gupid=gupid, password=password)
         self._facts = facts
         self._connection = connection
+        self._at_end = at_end
         self.stdout = self._reader(os.dup(connection.fileno()), "stdout")
         self._reader(stderr, "stderr")
         self._watch = EndWatch(loop=loop, facts=facts, pidfd=pidfd, on_end=self._ended)
@@ -102,4 +109,5 @@ class ForkedProcess(StartedProcess):
 
     def _ended(self, status: int | None) -> None:
         descendants.signal_others(self._facts, signal.SIGKILL)
+        self._at_end()
         self._has_ended(status)

@@ -22,13 +22,16 @@ from passenger.spawn.failure import SpawnFailure
 from passenger.spawn.forked import ForkedProcess, verified
 from passenger.spawn.journey import Journey, Step
 from passenger.spawn.launch import output_pipe
+from passenger.spawn.output import Capture
 from passenger.spawn.running import DirectProcess
 from passenger.spawn.spawner import Exit
 from passenger.spawn.spec import SpawnSpec
-from passenger.wire.preloader import Answer, Forked, ForkTalk, Refused, fork_command
+from passenger.wire.preloader import Answer, Forked, ForkTalk, NoAnswer, Refused, fork_command
 
 STOP_PATIENCE: Final = 5.0
 """Seconds between the end of its stdin and SIGKILL."""
+LAST_ANSWER: Final = 1.0
+"""Seconds in which what a preloader forked before it died may still come forward."""
 READ_SIZE: Final = 65536
 
 
@@ -37,10 +40,12 @@ class Family:
 
     def __init__(self) -> None:
         self.members: set[ForkedProcess] = set()
+        self.expects_another = False
+        """Something may have been forked that has not come forward yet."""
 
     def is_shared(self) -> bool:
         """Whether some live in the preloader's own session."""
-        return any(member.shares_session() for member in self.members)
+        return self.expects_another or any(member.shares_session() for member in self.members)
 
 
 class Preloader:
@@ -65,6 +70,7 @@ class Preloader:
         self._address = address
         self._facts = descendants.facts_of(process.pid)
         self._was_told_to_stop = False
+        self._question: asyncio.Future[Answer] | None = None
         process.when_exited(self._ended)
 
     @property
@@ -74,7 +80,9 @@ class Preloader:
     async def fork(self, journey: Journey, *, gupid: str, password: str) -> tuple[ForkedProcess, bytes]:
         """A new process, and what it has said already. Raises SpawnFailure; cancelling leaves no connection open."""
         journey.begin(Step.ASK)
+        capture = self._process.capture = Capture()  # for a process whose stderr is the preloader's
         stderr, stderr_write = output_pipe(self.spec)
+        self._family.expects_another = True
         try:
             connection = self._connect()
             try:
@@ -87,10 +95,29 @@ class Preloader:
                 raise
         except BaseException:
             os.close(stderr)
+            capture.close()
+            self._family.expects_another = False
+            self._sweep()
             raise
         finally:
             os.close(stderr_write)
-        return self._adopt(facts, pidfd, connection, stderr, gupid, password), talk.rest
+        process = ForkedProcess(
+            loop=self._loop,
+            log=self._log,
+            spec=self.spec,
+            facts=facts,
+            pidfd=pidfd,
+            connection=connection,
+            stderr=stderr,
+            gupid=gupid,
+            password=password,
+            at_end=self._process.drain,
+        )
+        process.capture = capture
+        self._family.members.add(process)
+        self._family.expects_another = False
+        process.when_exited(lambda _exit: self._left(process))
+        return process, talk.rest
 
     async def stop(self) -> None:
         """End of its stdin, then SIGKILL; what it forked goes on. Returns when it has ended."""
@@ -125,7 +152,7 @@ class Preloader:
 
     async def _answer(self, connection: socket.socket) -> tuple[Answer, ForkTalk]:
         talk = ForkTalk()
-        result: asyncio.Future[Answer] = self._loop.create_future()
+        result = self._question = self._loop.create_future()
 
         def readable() -> None:
             try:
@@ -144,6 +171,7 @@ class Preloader:
         try:
             return await result, talk
         finally:
+            self._question = None
             self._loop.remove_reader(fd)
 
     def _believe(self, answer: Answer) -> tuple[Facts, int]:
@@ -160,33 +188,25 @@ class Preloader:
             case _:
                 raise SpawnFailure("no-answer", answer.detail)
 
-    def _adopt(
-        self, facts: Facts, pidfd: int, connection: socket.socket, stderr: int, gupid: str, password: str
-    ) -> ForkedProcess:
-        process = ForkedProcess(
-            loop=self._loop,
-            log=self._log,
-            spec=self.spec,
-            facts=facts,
-            pidfd=pidfd,
-            connection=connection,
-            stderr=stderr,
-            gupid=gupid,
-            password=password,
-        )
-        self._process.capture = process.capture  # where the stderr was overlooked, it goes on here
-        self._family.members.add(process)
-        process.when_exited(lambda _exit: self._left(process))
-        return process
-
     def _left(self, process: ForkedProcess) -> None:
         self._family.members.discard(process)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """End what is left of the session, when the preloader and all who live in its session have ended."""
         if self.is_gone and self._facts is not None and not self._family.is_shared():
             descendants.signal_others(self._facts, signal.SIGKILL)
 
     def _ended(self, end: Exit) -> None:
         self.is_gone = True
+        if self._question is not None:
+            self._loop.call_later(LAST_ANSWER, self._give_up, self._question)
         self._process.dispose()
         sockets.remove(self._address, socket_dir=self.spec.context.socket_dir, uid=self.spec.identity.uid)
         if not self._was_told_to_stop:
             self._log.warn("the preloader ended; it is started again when it is needed", pid=self.pid, how=str(end))
+
+    @staticmethod
+    def _give_up(question: asyncio.Future[Answer]) -> None:
+        if not question.done():
+            question.set_result(NoAnswer("the preloader ended"))

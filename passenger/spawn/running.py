@@ -101,6 +101,11 @@ class StartedProcess(abc.ABC):
         self.spawn_seconds = seconds
         self.capture.close()
 
+    def drain(self) -> None:
+        """Read what it has written until now."""
+        for reader in reversed(self._readers):
+            reader.drain()
+
     async def ended(self, *, patience: float) -> None:
         """Wait until the process has ended; it is killed after `patience` seconds, and given up after one more."""
         gone = asyncio.Event()
@@ -128,8 +133,7 @@ class StartedProcess(abc.ABC):
         return reader
 
     def _has_ended(self, status: int | None) -> None:
-        for reader in reversed(self._readers):
-            reader.drain()
+        self.drain()
         self.exit = Exit(status)
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:

@@ -48,7 +48,9 @@ def with_hostile(here: Place, deed: str, **keys: Any) -> App:
     """An application whose preloader does the given deed: see `HOSTILE`. Loaded directly it is a good one."""
     (here.root / "h" / "wsgi_preloader.py").write_bytes(HOSTILE.read_bytes())
     app = counted(here, **keys)
-    (Path(app.app_root) / "deeds").write_text(deed)
+    deeds = Path(app.app_root) / "deeds"
+    deeds.write_text(deed)
+    deeds.chmod(0o666)
     return app
 
 

@@ -20,15 +20,15 @@ def main():
         os._exit(3)
     path = f"{options['socket_dir']}/hostile.{os.getpid()}"
     listener = socket.socket(socket.AF_UNIX)
-    if deed != "no-socket":
+    if deed == "other-listens":
+        return other_listens(path, options)
+    if deed not in ("no-socket", "fields", "two-sockets", "outside", "dots", "garbage-block"):
         listener.bind(path)
         os.chmod(path, 0o600)
         listener.listen(8)
     announce(deed, path, options)
     if deed == "no-listen":
         listener.close()
-    if deed == "other-listens":
-        return other_listens(path, listener)
     previous = None
     while True:
         ready, _, _ = select.select([0, listener], [], [])
@@ -71,17 +71,20 @@ def announce(deed, path, options):
     os.write(1, b"\n!> Ready\n" + lines.get(deed, f"!> socket: unix:{path}\n!> \n").encode("latin-1"))
 
 
-def other_listens(path, listener):
-    """Somebody else, a child, has taken the place of the preloader's socket."""
-    os.unlink(path)
+def other_listens(path, options):
+    """Somebody else, a child, listens in the place of the preloader."""
+    ready, is_ready = os.pipe()
     if os.fork() == 0:
         mine = socket.socket(socket.AF_UNIX)
         mine.bind(path)
         os.chmod(path, 0o600)
         mine.listen(8)
+        os.write(is_ready, b"x")
         while True:
             conn, _ = mine.accept()
             conn.sendall(b"OK\n%d\n" % os.getpid())
+    os.read(ready, 1)
+    announce("", path, options)
     select.select([0], [], [])
     os._exit(0)
 
@@ -162,7 +165,10 @@ def work(deed, conn, options):
         if 0 in ready:
             os._exit(0)
         client, _ = listener.accept()
-        size = struct.unpack(">I", client.recv(4))[0]
+        first = client.recv(4)
+        if not first:
+            continue  # the spawner looks who listens
+        size = struct.unpack(">I", first)[0]
         assert own["connect_password"].encode() in client.recv(size)
         body = b"%d %d" % (os.getpid(), os.getppid())
         client.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
