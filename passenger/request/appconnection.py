@@ -228,7 +228,7 @@ class AppConnection:
         if keep and not self._body_due and self._backlog is None:
             self._dropped = 0
             self.resume()
-            self._socket.idle.append(self)
+            self._park()
         else:
             self.close()
         if client is not None:
@@ -250,6 +250,9 @@ class AppConnection:
         self._dropped += count
         if self._dropped > DROPPED_LIMIT and not self._reader.complete:
             self._over(keep=False)
+
+    def _park(self) -> None:
+        self._socket.idle.append(self)
 
     def _leave_idle(self) -> None:
         if self in self._socket.idle:

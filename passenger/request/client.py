@@ -10,14 +10,16 @@ Rules.
 
 from __future__ import annotations
 
+import socket
 from socket import SocketType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from passenger.pool.session import Refusal, Session
 from passenger.request import errorresponse
 from passenger.request.abort import LOOK, look, take
 from passenger.request.appconnection import AppConnection
 from passenger.request.connecting import ConnectError, connect
+from passenger.request.httpconnection import HttpConnection
 from passenger.request.incoming import IncomingHead
 from passenger.request.upload import Upload
 from passenger.request.webconnection import LINGER_TICKS, State, WebConnection
@@ -133,12 +135,17 @@ class Client(WebConnection):
                 take(self._sock, self._held)
                 self._held = 0
                 self._body_left = head.length
+        self._queue()
+
+    def _queue(self) -> None:
+        """The head is whole: ask for a process."""
+        handler = self._handler
         self._state = _QUEUED
         self._since = handler.wheel.now
         if self.slot is not handler.wheel.fresh:
             handler.wheel.move(self)
             self.aged()
-        handler.pool.get(route.name, self)
+        handler.pool.get(self._route.name, self)
 
     def _no_route(self, app: bytes) -> None:
         name = app.decode("latin-1")
@@ -159,7 +166,12 @@ class Client(WebConnection):
         """Waiter: send the request over a parked connection, or a new one."""
         self._state = _RUNNING
         self._since = self._handler.wheel.now
-        data = framed(self._pairs, session.process.connect_password.encode())
+        try:
+            data = self._encoded(session)
+        except ScgiError as error:
+            self._handler.pool.release(session)
+            self._malformed(error)
+            return
         if self._body:
             data += self._body
         idle = session.socket.idle
@@ -168,6 +180,12 @@ class Client(WebConnection):
             if isinstance(connection, AppConnection) and self._begin(connection, session, data):
                 return
         self._connect(session, data)
+
+    def _encoded(self, session: Session) -> bytes:
+        """The head in the words of the socket."""
+        if session.socket.protocol == "session":
+            return framed(self._pairs, session.process.connect_password.encode())
+        return self._handler.heads.head(self._pairs)
 
     def session_refused(self, refusal: Refusal) -> None:
         """Waiter: there will be no session."""
@@ -191,11 +209,16 @@ class Client(WebConnection):
         except ConnectError as error:
             self._not_connected(session, data, error)
             return
-        connection = AppConnection(
-            handler.loop, sock, session.socket, pool=handler.pool, log=handler.events, opened=handler.connections
-        )
-        if not self._begin(connection, session, data):
+        if not self._begin(self._connected(sock, session), session, data):
             self._not_connected(session, data, ConnectError("it closed the connection at once"))
+
+    def _connected(self, sock: socket.socket, session: Session) -> AppConnection:
+        handler = self._handler
+        place = session.socket
+        parts: dict[str, Any] = {"pool": handler.pool, "log": handler.events, "opened": handler.connections}
+        if place.protocol == "session":
+            return AppConnection(handler.loop, sock, place, **parts)
+        return HttpConnection(handler.loop, sock, place, wheel=handler.wheel, **parts)
 
     def _not_connected(self, session: Session, data: bytes, error: ConnectError) -> None:
         handler = self._handler

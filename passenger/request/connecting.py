@@ -1,12 +1,18 @@
 """A new connection to the socket of an application process, checked to be that process (fault matrix F14).
 
-A Unix socket connects at once or not at all: EAGAIN means that its queue is full and is tried again by the caller.
+Rules.
+1. It connects at once or not at all: a Unix socket by its nature (EAGAIN = its queue is full), TCP over loopback
+   because both ends are this kernel (not done at once = its queue is full). Full queues are tried again by the caller.
+2. The other end of a Unix socket is the process itself. For `http_session` it may also be a process of the session
+   that the process leads: a command that starts the server (`sh -c`, `meteor run`) is not the one that listens.
+3. TCP goes to loopback addresses only; who listens there was verified when the process became ready.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 from socket import SocketType
 from struct import Struct
@@ -16,6 +22,7 @@ if TYPE_CHECKING:
     from passenger.pool.model import Process, Socket
 
 _CREDENTIALS: Final = Struct("iII")
+_KIND: Final = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 
 
 class ConnectError(Exception):
@@ -28,22 +35,64 @@ class ConnectError(Exception):
 
 def connect(process: Process, place: Socket) -> socket.socket:
     """A connected, non-blocking socket whose other end is `process`. Raises ConnectError."""
-    if place.protocol != "session" or not place.address.startswith("unix:"):
+    scheme, _, address = place.address.partition(":")
+    host, _, port = address.removeprefix("//").rpartition(":")
+    host = host.strip("[]")
+    is_local = host == "::1" or host.startswith("127.")
+    if scheme != "unix" and not (scheme == "tcp" and is_local and place.protocol == "http_session"):
         raise ConnectError(f"{place.protocol} over {place.address} is not a way to reach it")
     try:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        sock = socket.socket(_family(scheme, host), _KIND)
     except OSError as error:
         raise ConnectError(_text(error), passing=True) from error
     try:
-        sock.connect(place.address[5:])
-        pid = peer(sock)[0]
+        if scheme == "unix":
+            sock.connect(address)
+            _check_peer(sock, process, place)
+        else:
+            _connect_tcp(sock, host, int(port))
     except OSError as error:
         sock.close()
         raise ConnectError(_text(error), passing=error.errno == errno.EAGAIN) from error
-    if pid != process.pid:
+    except ConnectError:
         sock.close()
-        raise ConnectError(f"its socket belongs to process {pid}")
+        raise
     return sock
+
+
+def _family(scheme: str, host: str) -> socket.AddressFamily:
+    if scheme == "unix":
+        return socket.AF_UNIX
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _check_peer(sock: socket.socket, process: Process, place: Socket) -> None:
+    pid = peer(sock)[0]
+    if pid != process.pid and not (place.protocol == "http_session" and _session_of(pid) == process.pid):
+        raise ConnectError(f"its socket belongs to process {pid}")
+
+
+def _connect_tcp(sock: socket.socket, host: str, port: int) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    error = sock.connect_ex((host, port))
+    if error == errno.EINPROGRESS:
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if _is_decided(sock) else errno.EAGAIN
+    if error:
+        raise OSError(error, os.strerror(error))
+
+
+def _is_decided(sock: socket.socket) -> bool:
+    """Whether the handshake is over; over loopback it mostly is by the time connect() returns."""
+    poll = select.poll()
+    poll.register(sock, select.POLLOUT)
+    return bool(poll.poll(0))
+
+
+def _session_of(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:  # it has ended
+        return -1
 
 
 def peer(sock: SocketType) -> tuple[int, int, int]:

@@ -27,6 +27,7 @@ from passenger.request.departure import Departures
 from passenger.request.routes import routes_of
 from passenger.request.sessions import SessionPool
 from passenger.request.wheel import Wheel
+from passenger.wire.http_request import RequestHeads
 from passenger.wire.scgi import ScgiError
 from passenger.wire.scgi_head import Shapes
 from passenger.wire.status import RequestStatus
@@ -64,6 +65,7 @@ class RequestHandler:
         self.probes = probes
         self.max_head = max_head
         self.shapes = Shapes()
+        self.heads = RequestHeads()
         self.routes = routes_of(apps)
         self.wheel = Wheel(loop, clock)
         self.departures = Departures(loop)

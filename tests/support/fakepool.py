@@ -86,7 +86,7 @@ class FakePool:
             process.socket.idle.clear()
 
     def _free(self) -> FakeProcess | None:
-        free = [p for p in self.processes if p.socket.sessions < p.socket.concurrency]
+        free = [p for p in self.processes if not p.socket.concurrency or p.socket.sessions < p.socket.concurrency]
         return free[0] if free else None
 
     def _serve_queue(self) -> None:

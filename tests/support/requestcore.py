@@ -124,6 +124,7 @@ class RequestCore:
         allowed_uids: Collection[int] | None = None,
         processes: int = 1,
         concurrency: int = 1,
+        protocol: str = "session",
         **options: Any,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(dir="/tmp", prefix="pp"))
@@ -133,7 +134,7 @@ class RequestCore:
         self._apps = dict(apps or {"blog": App(app_root="/")})
         self._uids = [os.getuid()] if allowed_uids is None else allowed_uids
         self._options = options
-        self._processes, self._concurrency = processes, concurrency
+        self._processes, self._concurrency, self._protocol = processes, concurrency, protocol
         self._sockets: list[socket.socket] = []
 
     def __enter__(self) -> Self:
@@ -162,6 +163,7 @@ class RequestCore:
             "pid": os.getpid(),
             "address": f"unix:{self.app_path}",
             "concurrency": self._concurrency,
+            "protocol": self._protocol,
         }
         self.pool.add_process(**(options | kinds))
 
