@@ -17,8 +17,8 @@ import pytest
 
 from passenger.spawn.running import DirectProcess
 from passenger.spawn.spawner import SpawnError
-from tests.support.preloading import loads, smart, with_hostile
-from tests.support.spawning import Place, ask, exited, place, proc_text, readable, run, stopped
+from tests.support.preloading import dead, loads, smart, with_hostile
+from tests.support.spawning import Place, ask, exited, place, proc_text, run, stopped
 
 WHEN_ASKED = [
     "die-when-asked",
@@ -46,16 +46,6 @@ SILENT = ["hang", "half-answer"]
 def _here() -> Iterator[Place]:
     with place() as made:
         yield made
-
-
-async def dead(pid: int) -> None:
-    """Wait until a process has ended."""
-    try:
-        watch = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    await readable(watch)
-    os.close(watch)
 
 
 @pytest.mark.parametrize("deed", WHEN_ASKED + WHEN_ANNOUNCED)

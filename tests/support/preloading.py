@@ -13,7 +13,7 @@ from passenger.clock import SystemClock
 from passenger.config.model import App
 from passenger.log import Log
 from passenger.spawn.smart import SmartSpawner
-from tests.support.spawning import Place, descriptors, turns
+from tests.support.spawning import Place, descriptors, proc_text, readable, turns
 
 HOSTILE = Path(__file__).parent.parent / "e2e" / "apps" / "hostile" / "wsgi_preloader.py"
 
@@ -74,3 +74,25 @@ async def smart(here: Place, app: App, **changes: Any) -> AsyncIterator[SmartSpa
     await turns(10)
     assert here.socket_names() == []
     assert descriptors(os.getpid()) <= before
+
+
+def parent(pid: int) -> int:
+    return int(proc_text(pid, "stat").rpartition(")")[2].split()[1])
+
+
+def session(pid: int) -> int:
+    return int(proc_text(pid, "stat").rpartition(")")[2].split()[3])
+
+
+def open_file(pid: int, fd: int) -> str:
+    return str(Path(f"/proc/{pid}/fd/{fd}").readlink())
+
+
+async def dead(pid: int) -> None:
+    """Wait until a process has ended."""
+    try:
+        watch = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    await readable(watch)
+    os.close(watch)
