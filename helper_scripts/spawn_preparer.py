@@ -44,7 +44,7 @@ def main(argv: list[str]) -> NoReturn:
         if parameters["program"] is None:
             dump(environ)
         report(report_fd, {"step": "prepared"})
-        execute(parameters["program"], environ)
+        execute(parameters["program"], environ, parameters["interpreter_key"])
     except Refusal as refusal:
         category, message, hint = refusal.args
         report(report_fd, {"error": {"category": category, "message": message, "hint": hint}})
@@ -156,8 +156,10 @@ def dump(environ: dict[str, str]) -> NoReturn:
     os._exit(0)
 
 
-def execute(program: list[str], environ: dict[str, str]) -> NoReturn:
+def execute(program: list[str], environ: dict[str, str], key: str) -> NoReturn:
+    """`key`: of the configuration, for the interpreter; "" for Passenger's own Python."""
     name = program[0]
+    correct = f"correct `{key}`" if key else "install Passenger anew"
     try:
         os.execvpe(name, program, environ)  # noqa: S606 - argv, no shell
     except (FileNotFoundError, PermissionError) as error:
@@ -167,12 +169,12 @@ def execute(program: list[str], environ: dict[str, str]) -> NoReturn:
             raise Refusal(
                 "interpreter-missing",
                 f"the interpreter {name} was not found{where}",
-                "make the virtual environment anew, or correct `python`",
+                ("make the virtual environment anew, or " if key == "python" else "install it, or ") + correct,
             ) from None
         raise Refusal(
             "interpreter-closed",
             f"user {user_name()} may not execute {name}",
-            f"make it and the folders above it accessible ({first_closed(os.path.abspath(name))}), or correct `python`",
+            f"make it and the folders above it accessible ({first_closed(os.path.abspath(name))}), or {correct}",
         ) from None
     except OSError as error:
         raise Refusal(

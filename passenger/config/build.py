@@ -2,10 +2,12 @@
 
 Rules.
 1. `[defaults]` lies below every application: the application's own key wins, tables merge key by key.
-2. A relative path starts at the folder of the file that holds it; an application's `startup_file`, `python` and
-   `document_root` start at its `app_root`. A program name without a slash stays and is looked up in PATH.
+2. A relative path starts at the folder of the file that holds it; an application's `startup_file`, interpreters,
+   `meteor_app_settings` and `document_root` start at its `app_root`. A program name without a slash stays and is looked
+   up in PATH.
 3. What is wrong elsewhere does not stop the rest: a bad value counts as not given, and the table it stands in is named
    in `broken`, so that later stages draw no conclusions from it.
+4. The variables of env files lie below those of `env`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any, Final
 
 from passenger.config.diagnostics import Path
 from passenger.config.document import Document
+from passenger.config.env_files import EnvFiles
 from passenger.config.findings import Findings
 from passenger.config.instance import Instance, Listener
 from passenger.config.keys import KeySpec, keys_of
@@ -25,6 +28,8 @@ from passenger.config.values import Values, absolute
 
 IMPLIED_INSTANCE: Final = "main"
 """The instance of a file that names none."""
+
+INTERPRETERS: Final = ("python", "ruby", "nodejs")
 
 Layer = tuple[Path, Mapping[str, Any]]
 
@@ -42,14 +47,15 @@ class Built:
         return path not in self.broken
 
 
-def build(document: Document, findings: Findings) -> Built:
+def build(document: Document, findings: Findings, *, read_env_files: bool = True) -> Built:
     """Make the model value; values that do not fit are reported."""
-    return _Builder(document, findings).build()
+    return _Builder(document, findings, EnvFiles(findings) if read_env_files else None).build()
 
 
 class _Builder:
-    def __init__(self, document: Document, findings: Findings) -> None:
+    def __init__(self, document: Document, findings: Findings, env_files: EnvFiles | None) -> None:
         self._document = document
+        self._env_files = env_files
         self._findings = findings
         bad = {item.path for item in findings.found if item.severity == "error"} | set(document.unresolved)
         self._bad = {path[:size] for path in bad for size in range(1, len(path) + 1)}
@@ -89,6 +95,9 @@ class _Builder:
             if "app_root" not in fields:
                 continue
             fields.setdefault("instance", only_instance)
+            if self._env_files is not None and (files := fields.get("env_files")):
+                key = (*(("apps", name) if "env_files" in table else ("defaults",)), "env_files")
+                fields["env"] = MappingProxyType({**self._env_files.values(files, key), **fields["env"]})
             apps[name] = App(**_below_root(fields))
         return apps
 
@@ -149,8 +158,11 @@ def _below_root(fields: dict[str, Any]) -> dict[str, Any]:
     fields["document_root"] = absolute(root, fields.get("document_root") or "public")
     if startup_file := fields.get("startup_file"):
         fields["startup_file"] = absolute(root, startup_file)
-    if (python := fields.get("python")) and "/" in python:
-        fields["python"] = absolute(root, python)
+    for interpreter in INTERPRETERS:
+        if (program := fields.get(interpreter)) and "/" in program:
+            fields[interpreter] = absolute(root, program)
+    if settings := fields.get("meteor_app_settings"):
+        fields["meteor_app_settings"] = absolute(root, settings)
     return fields
 
 

@@ -18,6 +18,7 @@ from passenger.config.instance import Instance
 from passenger.config.model import App
 from passenger.config.routes import check_routes
 from passenger.config.suggest import closest
+from passenger.config.type_keys import check_told
 from passenger.log import printable
 
 
@@ -92,6 +93,7 @@ def _app(document: Document, name: str, app: App, findings: Findings) -> None:
             label="remove this one or the other",
             also=((place("startup_file"), "key", "the other one"),),
         )
+    check_told(document, name, app, findings)
     if app.max_instances is not None and app.min_instances > app.max_instances:
         given = "min_instances" if app_key(document, name, "min_instances") else "max_instances"
         other = "max_instances" if given == "min_instances" else "min_instances"

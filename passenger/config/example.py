@@ -21,8 +21,15 @@ from passenger.config.schema import plain
 WIDTH: Final = 100
 INSTANCE: Final = "main"
 APP: Final = "blog"
-LEFT_OUT: Final = {"startup_file": "entry_point"}
-"""Keys that exclude one that is shown."""
+LEFT_OUT: Final = {
+    "startup_file": "In place of `entry_point`",
+    "app_start_command": "In place of `entry_point`, for any other program",
+    "ruby": "For Rack",
+    "nodejs": "For Node.js",
+    "meteor_app_settings": "For Meteor",
+    "force_max_concurrent_requests_per_process": "For all types but WSGI and Rack",
+}
+"""Keys that do not go with the ones that are shown, and where they belong."""
 
 HEAD: Final = """\
 #:schema ../schema/passenger.schema.json
@@ -64,8 +71,7 @@ def _setting(spec: KeySpec) -> str:
     if spec.key.default_doc:
         about += f" Default: {spec.key.default_doc}."
     if spec.name in LEFT_OUT:
-        instead = f"Takes the place of `{LEFT_OUT[spec.name]}`: {spec.name} = {toml(shown(spec))}"
-        return _comment(about) + "\n" + _comment(instead)
+        return _comment(about) + "\n" + _comment(f"{LEFT_OUT[spec.name]}: {spec.name} = {toml(shown(spec))}")
     return _comment(about) + f"\n#{spec.name} = {toml(shown(spec))}"
 
 

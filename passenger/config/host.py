@@ -87,7 +87,10 @@ class Host(Protocol):
     def person(self, name: str) -> Person | None: ...
     def person_by_id(self, uid: int) -> Person | None: ...
     def group(self, name: str) -> int | None: ...
-    def which(self, program: str) -> str | None: ...
+    def which(self, program: str, path: str | None = None) -> str | None:
+        """A program in PATH, or in the folders that another PATH names."""
+        ...
+
     def number(self, path: str) -> int | None:
         """A kernel setting; None when it is not there."""
         ...
@@ -197,8 +200,8 @@ class SystemHost:
         except KeyError:
             return numeric_id(name)
 
-    def which(self, program: str) -> str | None:
-        return shutil.which(program)
+    def which(self, program: str, path: str | None = None) -> str | None:
+        return shutil.which(program, path=path)
 
     def number(self, path: str) -> int | None:
         digits = self.text(path).strip()

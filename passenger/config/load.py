@@ -43,17 +43,22 @@ def load(
     cwd: str,
     host: Host | None,
     own_ports: OwnPorts | None = None,
+    read_secrets: bool | None = None,
+    read_env_files: bool | None = None,
 ) -> Loaded:
     """Read and check a configuration.
 
-    `host` None leaves out everything about this machine (`--no-environment`): secret files are not opened either.
+    `host` None leaves out everything about this machine (`--no-environment`): secret files and env files are not opened
+    either, unless `read_secrets` or `read_env_files` ask for it.
     `own_ports` knows what running instances of this configuration listen on: those ports may be in use.
     """
-    document, problems = read(main, text=text, environ=environ, flags=flags, cwd=cwd, read_secrets=host is not None)
+    read_secrets = host is not None if read_secrets is None else read_secrets
+    read_env_files = host is not None if read_env_files is None else read_env_files
+    document, problems = read(main, text=text, environ=environ, flags=flags, cwd=cwd, read_secrets=read_secrets)
     if document is None:
         return Loaded(None, None, tuple(problems))
-    findings = Findings(document, secrets_were_read=host is not None)
-    config = _check(document, findings, host, environ, own_ports)
+    findings = Findings(document, secrets_were_read=read_secrets)
+    config = _check(document, findings, host, environ, own_ports, read_env_files=read_env_files)
     diagnostics = (*problems, *findings.found)
     failed = any(item.severity == "error" for item in diagnostics)
     return Loaded(None if failed else config, document, diagnostics)
@@ -65,10 +70,12 @@ def _check(
     host: Host | None,
     environ: Mapping[str, str],
     own_ports: OwnPorts | None,
+    *,
+    read_env_files: bool,
 ) -> Config | None:
     if not shape.check(document, findings):
         return None
-    built = build(document, findings)
+    built = build(document, findings, read_env_files=read_env_files)
     cross.check(document, built, findings)
     if host is not None:
         from passenger.config.host import check

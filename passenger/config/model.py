@@ -15,12 +15,13 @@ Rules.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from passenger.config.apptypes import APP_TYPES, known_startup_files
 from passenger.config.declare import NO_TABLE, key
 from passenger.config.instance import Instance
-from passenger.config.patterns import BASE_URI_PATTERN, HOST_PATTERN
+from passenger.config.patterns import BASE_URI_PATTERN, ENV_GLOB_PATTERN, HOST_PATTERN
 from passenger.config.units import MIB
 
 
@@ -30,6 +31,8 @@ class EnvValue:
 
     value: str
     secret: bool = False
+    origin: str = field(default="", compare=False)
+    """FILE:LINE of the env file that sets it; "" when the configuration itself does."""
 
     def __repr__(self) -> str:
         return "EnvValue(<secret>)" if self.secret else f"EnvValue({self.value!r})"
@@ -59,6 +62,27 @@ class AppNginx:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AppInherit:
+    """`[apps.NAME.inherit]`: which variables of the environment of `passenger start` the application gets."""
+
+    allow: tuple[str, ...] = key(
+        "Names that are passed on. Those that mean Passenger itself (`PASSENGER_*`, `LISTEN_*`, `NOTIFY_SOCKET`, ...) "
+        "never are; PATH, HOME, USER, LOGNAME and SHELL always have a value.",
+        default=("*",),
+        example=["LANG", "LC_*", "TZ"],
+        pattern=ENV_GLOB_PATTERN,
+        pattern_help="a name such as `LANG`, or one with `*` or `?` such as `AWS_*`",
+    )
+    deny: tuple[str, ...] = key(
+        "Names that are not passed on, even if they are allowed.",
+        default=(),
+        example=["*_TOKEN"],
+        pattern=ENV_GLOB_PATTERN,
+        pattern_help="a name such as `LANG`, or one with `*` or `?` such as `AWS_*`",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """`[apps.NAME]`: one application. Any of these keys may stand in `[defaults]` for all of them."""
 
@@ -76,21 +100,30 @@ class App:
     app_type: str | None = key(
         "Kind of application.",
         default=None,
-        choices=("wsgi",),
-        default_doc="found by the startup file in `app_root`",
+        choices=tuple(kind.name for kind in APP_TYPES),
+        default_doc="told by `app_start_command`, `entry_point` or `startup_file`, else by the first of "
+        + ", ".join(f"`{name}`" for name in known_startup_files())
+        + " that is in `app_root`",
     )
     startup_file: str | None = key(
-        "File, relative to `app_root`, that defines the application (`application` for WSGI).",
+        "File, relative to `app_root`, that defines the application.",
         default=None,
         example="passenger_wsgi.py",
-        default_doc="by type: `passenger_wsgi.py`",
+        default_doc="by [type](#types)",
     )
     entry_point: str | None = key(
-        "`module:object` of a Python application, instead of a startup file.",
+        "`module:object` of a Python application, instead of a startup file. Without an `app_type` the object itself "
+        "says whether it is WSGI or ASGI.",
         default=None,
         example="blog.wsgi:application",
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*(\(\))?$",
         pattern_help="`package.module:object`, or `package.module:factory()`",
+    )
+    app_start_command: str | None = key(
+        "Command that starts a program which speaks HTTP, run by `/bin/sh` in `app_root`. It listens on `$SOCKET` or "
+        "on `$HOST:$PORT`.",
+        default=None,
+        example="./server --listen $HOST:$PORT",
     )
     app_env: str = key(
         "Environment name, given to the application as PASSENGER_APP_ENV, WSGI_ENV, RACK_ENV, RAILS_ENV and NODE_ENV.",
@@ -104,6 +137,23 @@ class App:
         unit="path",
         example=".venv/bin/python",
         default_doc="`.venv/bin/python` or `venv/bin/python` in `app_root`, else the Python that runs Passenger",
+    )
+    ruby: str | None = key(
+        "Ruby of a Rack application: a program in PATH, or a path relative to `app_root`.",
+        default=None,
+        unit="path",
+        example="/opt/ruby-3.3/bin/ruby",
+        default_doc="`ruby` in the application's PATH",
+    )
+    nodejs: str | None = key(
+        "Node.js of a Node application: a program in PATH, or a path relative to `app_root`.",
+        default=None,
+        unit="path",
+        example="/opt/node-22/bin/node",
+        default_doc="`node` in the application's PATH",
+    )
+    meteor_app_settings: str | None = key(
+        "Settings file for `meteor run`, relative to `app_root`.", default=None, unit="path", example="settings.json"
     )
     server_names: tuple[str, ...] = key(
         "Host names of the application. None = it answers for every name that no other application has.",
@@ -178,7 +228,19 @@ class App:
         default_doc="`max_pool_size`",
     )
     thread_count: int = key(
-        "Requests that one process handles at the same time, in threads.", default=1, minimum=1, maximum=1024
+        "Requests that one process of a WSGI or Rack application handles at the same time, in threads.",
+        default=1,
+        minimum=1,
+        maximum=1024,
+    )
+    force_max_concurrent_requests_per_process: int | None = key(
+        "Requests that one process of a type that speaks HTTP gets at the same time; further processes are started for "
+        "more. 0 = no limit.",
+        default=None,
+        minimum=0,
+        maximum=1_000_000,
+        example=50,
+        default_doc="no limit; what a loader of others announces",
     )
     max_request_queue_size: int = key(
         "Requests that may wait for a process; further ones are answered 503. 0 = no limit.",
@@ -204,6 +266,16 @@ class App:
         'removed) or `{ env = "NAME", default = "..." }`.',
         default=NO_TABLE,
         example={"DJANGO_SETTINGS_MODULE": "blog.settings"},
+    )
+    env_files: tuple[str, ...] = key(
+        "Files of `NAME=VALUE` lines, read when the configuration is. Their values are secrets, later files win, and "
+        "`env` wins over all of them. Relative paths start at the folder of the file that holds the key.",
+        default=(),
+        unit="path",
+        example=["blog.env"],
+    )
+    inherit: AppInherit = key(
+        "Which variables of the environment of `passenger start` the application gets.", table=AppInherit
     )
     nginx: AppNginx = key("What nginx does for this application.", table=AppNginx)
 

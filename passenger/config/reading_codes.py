@@ -25,6 +25,8 @@ READING_CODES: Final[Mapping[str, str]] = MappingProxyType(
         "E123": "a value from outside is not text",
         "E124": "an environment reference stands inside other text",
         "E125": "a reference to the environment or to a file is malformed",
+        "E126": "an env file cannot be used",
+        "E127": "a line of an env file is not NAME=VALUE",
         "E130": "a `--set` flag is malformed",
         "E131": "a PASSENGER__ variable is malformed",
         "E132": "a flag or variable goes through something that is not a table",

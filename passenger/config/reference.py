@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from passenger.config.apptypes import APP_TYPES, PYTHON, AppType
 from passenger.config.codes import CODES
 from passenger.config.example import toml
 from passenger.config.instance import Listener
@@ -37,8 +38,9 @@ A configuration is one TOML file. `config/passenger.toml` shows every key, `sche
 
 - **Durations** are strings with one unit: {", ".join(f"`{unit}`" for unit in DURATION_UNITS)}, such as `"90s"`.
 - **Sizes** are strings with one unit: {", ".join(f"`{unit}`" for unit in SIZE_UNITS)}, such as `"512MiB"`.
-- **Paths** that do not start with `/` start at the folder of the file that holds them; `startup_file`, `python` and
-  `document_root` start at `app_root`. A program name without a slash is looked up in PATH.
+- **Paths** that do not start with `/` start at the folder of the file that holds them; `startup_file`, `python`,
+  `ruby`, `nodejs`, `meteor_app_settings` and `document_root` start at `app_root`. A program name without a slash is
+  looked up in PATH.
 - **References** stand in place of a whole string: `"${{env:NAME}}"`, `{{ env = "NAME", default = "..." }}` or
   `{{ file = "/run/secrets/name" }}`. `"$${{env:NAME}}"` is the text itself.
 - **More files**: `conf.d/*.toml` beside the file are read too, by name. Tables merge, a value that is set twice is an
@@ -52,7 +54,7 @@ A configuration is one TOML file. `config/passenger.toml` shows every key, `sche
 def reference() -> str:
     """The text of the page."""
     return "\n".join(
-        [HEAD, *_section(Config, "", "The top of the file."), _defaults(), *_sections(Config, ""), _codes()]
+        [HEAD, *_section(Config, "", "The top of the file."), _defaults(), *_sections(Config, ""), _types(), _codes()]
     )
 
 
@@ -124,8 +126,41 @@ def _default(spec: KeySpec) -> str:
 def _defaults() -> str:
     return (
         '<a id="defaults"></a>\n## `[defaults]`\n\nAny key of an application, for all applications that do not set it '
-        "themselves. Tables (`env`, `nginx`) merge key by key.\n"
+        "themselves. Tables (`env`, `inherit`, `nginx`) merge key by key. A key that only some types of applications "
+        "know (`python`, `thread_count`, ...) counts for those.\n"
     )
+
+
+def _types() -> str:
+    head = (
+        '<a id="types"></a>\n## Types of applications\n\n`app_type` decides; else `app_start_command` means `generic`, '
+        "an `entry_point` Python, the name of `startup_file` its type; else the first startup file of this table that "
+        "is in `app_root`.\n\n| `app_type` | Startup file | Interpreter | Preloader (`smart`) | Requests at a time |\n"
+        "| --- | --- | --- | --- | --- |\n"
+    )
+    return head + "\n".join(_type(kind) for kind in (*APP_TYPES, PYTHON)) + "\n"
+
+
+def _type(kind: AppType) -> str:
+    files = ", ".join(f"`{name}`" for name in kind.startup_files)
+    if kind.is_folder:
+        files += " (a folder)"
+    cells = [
+        f"`{kind.name}`" if kind in APP_TYPES else "(none)",
+        files or ("`app_start_command`" if kind in APP_TYPES else "`entry_point`"),
+        f"`{kind.interpreter}`" if kind.interpreter else "Passenger's own",
+        "yes" if kind.preloader else "no",
+        _at_a_time(kind),
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _at_a_time(kind: AppType) -> str:
+    words = {
+        "thread_count": kind.has_threads,
+        "force_max_concurrent_requests_per_process": kind.speaks_http,
+    }
+    return " or ".join(f"`{key}`" for key, counts in words.items() if counts)
 
 
 def _codes() -> str:

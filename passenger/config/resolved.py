@@ -22,7 +22,8 @@ T = TypeVar("T")
 def encode(value: Any, *, secrets: bool) -> Any:
     """Frozen model value -> plain JSON value."""
     if isinstance(value, EnvValue):
-        return {"value": None if value.secret and not secrets else value.value, "secret": value.secret}
+        shown = None if value.secret and not secrets else value.value
+        return {"value": shown, "secret": value.secret, "origin": value.origin}
     if is_dataclass(value):
         return {f.name: encode(getattr(value, f.name), secrets=secrets) for f in fields(value)}
     if isinstance(value, Mapping):
@@ -51,7 +52,8 @@ def _decode(kind: Any, data: Any) -> Any:
         inner = typing.get_args(kind)[1]
         return MappingProxyType({name: _decode(inner, item) for name, item in data.items()})
     if kind is EnvValue:
-        return EnvValue(value="" if data["value"] is None else data["value"], secret=data["secret"])
+        value = "" if data["value"] is None else data["value"]
+        return EnvValue(value=value, secret=data["secret"], origin=data["origin"])
     if isinstance(kind, type) and is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         return kind(**{f.name: _decode(hints[f.name], data[f.name]) for f in fields(kind)})

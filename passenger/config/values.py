@@ -24,7 +24,7 @@ from passenger.config.units import (
     size_text,
 )
 
-BELOW_APP_ROOT: Final = frozenset({"python", "document_root"})
+BELOW_APP_ROOT: Final = frozenset({"python", "ruby", "nodejs", "meteor_app_settings", "document_root"})
 """Keys whose relative paths start at the application's root, which the builder knows."""
 PROGRAMS: Final = frozenset({"binary"})
 """Keys whose value is a program: a name without a slash is looked up in PATH."""
@@ -47,7 +47,8 @@ class Values:
         if spec.kind == "path" or spec.name == "startup_file":
             return self._path(spec, path, raw)
         if spec.kind == "strings":
-            return tuple(raw)
+            paths = spec.key.unit == "path"
+            return tuple(self._path(spec, (*path, i), item) if paths else item for i, item in enumerate(raw))
         if spec.name == "address" or (spec.name == "listen" and isinstance(raw, str)):
             self._address(path, raw)
         return raw

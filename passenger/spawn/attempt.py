@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import string
 from collections.abc import Callable, Mapping
-from typing import Final, Generic, Literal, TypeVar
+from typing import Final, Generic, TypeVar
 
 from passenger.log import Log
 from passenger.spawn import sockets
@@ -18,7 +18,7 @@ from passenger.spawn.running import DirectProcess, StartedProcess
 from passenger.spawn.spawner import AppSocket
 from passenger.spawn.spec import SpawnSpec
 from passenger.wire.spawn import SpawnTalk, request
-from passenger.wire.spawnevents import Ready
+from passenger.wire.spawnevents import AnnouncedSocket, Ready
 
 PATIENCE: Final = 2.0
 """Seconds that a process which ends by itself gets to finish its last words."""
@@ -61,7 +61,8 @@ class Attempt(Generic[P]):
                 pid=self.process.pid,
                 uid=self._spec.identity.uid,
             )
-        return tuple(AppSocket(s.name, s.address, _protocol(s.protocol), s.concurrency) for s in ready.sockets)
+        limit = self._spec.app.force_max_concurrent_requests_per_process
+        return tuple(_socket(announced, limit) for announced in ready.sockets)
 
     def abandon(self) -> None:
         """Kill what was started, without waiting."""
@@ -158,5 +159,9 @@ def too_late(journey: Journey, seconds: float) -> SpawnFailure:
     return SpawnFailure("timeout", f"not done within {seconds:g} seconds", hint=hint)
 
 
-def _protocol(word: str) -> Literal["session", "http_session"]:
-    return "session" if word == "session" else "http_session"
+def _socket(announced: AnnouncedSocket, limit: int | None) -> AppSocket:
+    """`limit`: what the configuration says instead of the loader, for sockets that speak HTTP."""
+    if announced.protocol == "session":
+        return AppSocket(announced.name, announced.address, "session", announced.concurrency)
+    concurrency = announced.concurrency if limit is None else limit
+    return AppSocket(announced.name, announced.address, "http_session", concurrency)

@@ -1,7 +1,7 @@
 """What environment variables an application gets, and from where: pure, over mappings.
 
-Four layers, later ones win: what the core itself has (minus what is its own), the login shell's additions (only with
-`load_shell_envvars`), Passenger's variables, the configuration's `[apps.NAME.env]`.
+Five layers, later ones win: what the core itself has (minus what is its own, as far as `inherit` lets it through), the
+login shell's additions (only with `load_shell_envvars`), Passenger's variables, `env_files`, `[apps.NAME.env]`.
 
 Rules.
 1. Nothing of the core's own business goes on: no PASSENGER_*, no service manager sockets, no shell hooks.
@@ -11,9 +11,10 @@ Rules.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Final
 
-from passenger.config.model import App
+from passenger.config.model import App, AppInherit
 from passenger.posix.users import Identity
 
 OWN_PREFIXES: Final = ("PASSENGER_", "LISTEN_", "BASH_FUNC_", "NGINX")
@@ -31,17 +32,27 @@ OWN_NAMES: Final = frozenset(
 )
 
 
-def inherited(core: Mapping[str, str], identity: Identity) -> dict[str, str]:
-    """The core's environment as far as it is none of its own business, for the given user.
+def inherited(core: Mapping[str, str], identity: Identity, wanted: AppInherit) -> dict[str, str]:
+    """The core's environment as far as it is none of its own business and is wanted, for the given user.
 
     Without a switch the user's own names stay as they are: a container may set HOME for a user without an account.
     """
     account = identity.account
-    kept = {name: value for name, value in core.items() if name not in OWN_NAMES and not name.startswith(OWN_PREFIXES)}
+    kept = {name: value for name, value in core.items() if not _is_own(name) and is_passed_on(name, wanted)}
     kept.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     users = {"HOME": account.home or "/", "USER": account.name, "LOGNAME": account.name}
     users["SHELL"] = account.shell or "/bin/sh"
     return kept | users if identity.switched else users | kept
+
+
+def is_passed_on(name: str, wanted: AppInherit) -> bool:
+    """Whether `inherit` lets a variable through."""
+    allowed = any(fnmatchcase(name, pattern) for pattern in wanted.allow)
+    return allowed and not any(fnmatchcase(name, pattern) for pattern in wanted.deny)
+
+
+def _is_own(name: str) -> bool:
+    return name in OWN_NAMES or name.startswith(OWN_PREFIXES)
 
 
 def passenger_variables(app: App) -> dict[str, str]:
@@ -56,5 +67,5 @@ def passenger_variables(app: App) -> dict[str, str]:
 
 
 def configured(app: App) -> dict[str, str]:
-    """What the configuration sets; it may hold secrets."""
+    """What the configuration and its env files set; it may hold secrets."""
     return {name: value.value for name, value in app.env.items()}

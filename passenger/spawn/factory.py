@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from passenger.clock import Clock
+from passenger.config import apptypes
 from passenger.config.model import App
 from passenger.log import Log
 from passenger.spawn.direct import DirectSpawner
@@ -23,6 +24,8 @@ class AppSpawnerFactory:
         self._log = log
 
     def spawner_for(self, name: str, app: App) -> Spawner:
-        """The spawner for an application. A smart one starts types that have no preloader directly."""
-        kind = DirectSpawner if app.spawn_method == "direct" else SmartSpawner
+        """The spawner for an application: smart where there is a preloader, or where files will tell the type."""
+        told = apptypes.told(app)
+        has_none = told is not None and told.preloader is None
+        kind = DirectSpawner if app.spawn_method == "direct" or has_none else SmartSpawner
         return kind(name=name, app=app, context=self.context, loop=self._loop, clock=self._clock, log=self._log)

@@ -103,6 +103,7 @@ def _parameters(spec: SpawnSpec, program: tuple[str, ...] | None) -> int:
         "unset": ["_", "OLDPWD", "SHLVL", "BASH_ENV", "ENV"],
         "environ": dict(spec.variables),
         "program": None if program is None else list(program),
+        "interpreter_key": spec.interpreter_key,
     }
     fd = os.memfd_create("spawn", os.MFD_CLOEXEC)
     data = json.dumps(document).encode()

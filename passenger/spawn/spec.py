@@ -12,13 +12,16 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from passenger import resources
+from passenger.config import apptypes
+from passenger.config.apptypes import AppType
 from passenger.config.model import App
 from passenger.posix.users import Accounts, Identity, IdentityError, SystemAccounts, Wish, identity_for
-from passenger.spawn import apptypes, environment
+from passenger.spawn import environment
 from passenger.spawn.failure import SpawnFailure
 
 LOGIN_SHELLS: Final = frozenset({"bash", "zsh", "ksh", "mksh", "sh", "dash", "ash"})
@@ -40,6 +43,8 @@ class SpawnContext:
     python: str
     """Interpreter that runs SpawnPreparer, and applications that name none and have no virtual environment."""
     helper_scripts: str
+    uvicorn_folder: str
+    """Where Passenger's own uvicorn is; "" when it has none."""
     accounts: Accounts
     uid: int
     gid: int
@@ -58,6 +63,8 @@ class SpawnSpec:
     """Login shell to go through, or None."""
     program: tuple[str, ...]
     """The loader's or preloader's command line."""
+    interpreter_key: str
+    """Configuration key of the interpreter; "" for Passenger's own."""
     is_preloader: bool
     inherited: Mapping[str, str]
     variables: Mapping[str, str]
@@ -80,6 +87,7 @@ def system_context(
         umask=_own_umask() or 0o022,  # a core that was started with umask 000 passes on no open door
         python=sys.executable,
         helper_scripts=str(resources.folder("helper_scripts")),
+        uvicorn_folder=_folder_of("uvicorn"),
         accounts=SystemAccounts(),
         uid=os.geteuid(),
         gid=os.getegid(),
@@ -89,7 +97,8 @@ def system_context(
 
 def work_out(name: str, app: App, context: SpawnContext, *, preload: bool = False) -> SpawnSpec:
     """Decide one spawn; with `preload`, that of the preloader if its type has one. Raises SpawnFailure."""
-    kind, startup_file = _kind(app, context)
+    kind = _kind(app, context)
+    startup_file = _startup_file(app, kind)
     identity = _identity(app, startup_file, context)
     variables = environment.passenger_variables(app) | environment.configured(app)
     _refuse_nul(variables)
@@ -100,11 +109,12 @@ def work_out(name: str, app: App, context: SpawnContext, *, preload: bool = Fals
         context=context,
         identity=identity,
         shell=_login_shell(identity) if app.load_shell_envvars else None,
-        program=(_interpreter(app, context), f"{context.helper_scripts}/{script or kind.loader}"),
+        program=(*_interpreter(app, kind, context), f"{context.helper_scripts}/{script or kind.loader}"),
+        interpreter_key=kind.interpreter,
         is_preloader=script is not None,
-        inherited=environment.inherited(context.environ, identity),
+        inherited=environment.inherited(context.environ, identity, app.inherit),
         variables=variables,
-        request=_request(name, app, kind, context) | {"spawn_method": "smart" if script else "direct"},
+        request=_request(name, app, kind, startup_file, context) | {"spawn_method": "smart" if script else "direct"},
     )
 
 
@@ -116,8 +126,7 @@ def _closed_folder(path: str) -> str | None:
     return next((str(folder) for folder in folders if folder.is_dir() and not os.access(folder, os.X_OK)), None)
 
 
-def _kind(app: App, context: SpawnContext) -> tuple[apptypes.AppType, str | None]:
-    """The type and the full path of the startup file (None with an entry point)."""
+def _kind(app: App, context: SpawnContext) -> AppType:
     if closed := _closed_folder(app.app_root):
         user = context.accounts.user_by_id(context.uid)
         raise SpawnFailure(
@@ -129,29 +138,38 @@ def _kind(app: App, context: SpawnContext) -> tuple[apptypes.AppType, str | None
         raise SpawnFailure(
             "app-root-missing", f"{app.app_root} is no folder", hint="correct `app_root`, or deploy the application"
         )
-    if app.app_type is None and app.entry_point is None and app.startup_file is None:
-        kind = apptypes.detect(app.app_root, exists=os.path.lexists)
-        if kind is None:
-            expected = ", ".join(f"`{known.startup_file}`" for known in apptypes.APP_TYPES)
-            raise SpawnFailure(
-                "startup-file-missing",
-                f"{app.app_root} holds no application that is recognised (looked for {expected})",
-                hint="create the file, or name it with `startup_file`, or name the object with `entry_point`",
-            )
-    else:
-        kind = apptypes.by_name(app.app_type or "wsgi")
-        if kind is None:
-            raise SpawnFailure("app-type-unknown", f"app_type `{app.app_type}` is not known", hint="correct `app_type`")
-    if app.entry_point is not None:
-        return kind, None
-    path = str(Path(app.app_root) / (app.startup_file or kind.startup_file))
-    if not os.path.lexists(path):
+    if kind := apptypes.told(app):
+        return kind
+    if not apptypes.leaves_it_to_files(app):
+        raise SpawnFailure(
+            "app-type-unknown",
+            f"app_type `{app.app_type}` is not known" if app.app_type else f"{app.startup_file} does not tell the type",
+            hint="correct `app_type`",
+        )
+    kind = apptypes.detect(app.app_root, exists=os.path.lexists)
+    if kind is None:
+        expected = ", ".join(f"`{name}`" for name in apptypes.known_startup_files())
         raise SpawnFailure(
             "startup-file-missing",
-            f"the startup file {path} does not exist",
-            hint="create it, or correct `startup_file`, or name the object with `entry_point`",
+            f"{app.app_root} holds no application that is recognised (looked for {expected})",
+            hint="create the file, or name it with `startup_file`, or name the object with `entry_point`, "
+            "or the program with `app_start_command`",
         )
-    return kind, path
+    return kind
+
+
+def _startup_file(app: App, kind: AppType) -> str | None:
+    """The full path of what is loaded by name; None with an entry point or a command."""
+    path = apptypes.startup_path(kind, app, exists=os.path.lexists)
+    if path is not None and not os.path.lexists(path):
+        what = "folder" if kind.is_folder else "file"
+        raise SpawnFailure(
+            "startup-file-missing",
+            f"the startup {what} {path} does not exist",
+            hint="create it, or correct `startup_file`"
+            + (", or name the object with `entry_point`" if kind.takes_entry_point else ""),
+        )
+    return path
 
 
 def _identity(app: App, startup_file: str | None, context: SpawnContext) -> Identity:
@@ -178,14 +196,20 @@ def _identity(app: App, startup_file: str | None, context: SpawnContext) -> Iden
         raise SpawnFailure(error.category, error.message, hint=error.hint) from error
 
 
-def _interpreter(app: App, context: SpawnContext) -> str:
-    if app.python is not None:
-        return app.python
-    for place in (".venv/bin/python", "venv/bin/python"):
-        path = f"{app.app_root}/{place}"
-        if os.path.lexists(path):
-            return path
-    return context.python
+def _interpreter(app: App, kind: AppType, context: SpawnContext) -> tuple[str, ...]:
+    """The program that runs the loader, with its flags. A name without a slash is found in the application's PATH."""
+    if kind.interpreter == "ruby":
+        return (app.ruby or "ruby",)
+    if kind.interpreter == "nodejs":
+        return (app.nodejs or "node",)
+    if kind.interpreter == "python":
+        return (app.python or _virtual_environment(app) or context.python,)
+    return (context.python, "-I", "-S")  # whatever PYTHON* variables the application sets are for its own Python
+
+
+def _virtual_environment(app: App) -> str | None:
+    paths = (f"{app.app_root}/{place}" for place in (".venv/bin/python", "venv/bin/python"))
+    return next((path for path in paths if os.path.lexists(path)), None)
 
 
 def _login_shell(identity: Identity) -> str | None:
@@ -193,7 +217,9 @@ def _login_shell(identity: Identity) -> str | None:
     return shell if os.path.basename(shell) in LOGIN_SHELLS and os.access(shell, os.X_OK) else None  # noqa: PTH119
 
 
-def _request(name: str, app: App, kind: apptypes.AppType, context: SpawnContext) -> dict[str, str]:
+def _request(name: str, app: App, kind: AppType, startup_file: str | None, context: SpawnContext) -> dict[str, str]:
+    """What loaders are told; an empty value is not said."""
+    limit = app.force_max_concurrent_requests_per_process
     return {
         "passenger_root": str(Path(context.helper_scripts).parent),
         "passenger_version": context.version,
@@ -202,14 +228,20 @@ def _request(name: str, app: App, kind: apptypes.AppType, context: SpawnContext)
         "app_root": app.app_root,
         "app_group_name": name,
         "app_type": kind.name,
-        "startup_file": "" if app.entry_point else app.startup_file or kind.startup_file,
-        "entry_point": app.entry_point or "",
+        "startup_file": "" if startup_file is None else startup_file.removeprefix(f"{app.app_root}/"),
+        "entry_point": (app.entry_point or "") if kind.takes_entry_point else "",
+        "app_start_command": (app.app_start_command or "") if kind.name == "generic" else "",
+        "meteor_app_settings": (app.meteor_app_settings or "") if kind.name == "meteor" else "",
         "process_title": kind.process_title,
         "log_level": context.log_level,
         "start_timeout": str(int(app.start_timeout * 1000)),
+        "shutdown_timeout": f"{app.shutdown_timeout:g}",
         "environment": app.app_env,
         "base_uri": app.base_uri,
-        "thread_count": str(app.thread_count),
+        "thread_count": str(app.thread_count) if kind.has_threads else "",
+        "max_concurrent_requests": "" if limit is None or not kind.speaks_http else str(limit),
+        "core_uid": str(context.uid),
+        "uvicorn_path": context.uvicorn_folder if kind.interpreter == "python" and kind.speaks_http else "",
     }
 
 
@@ -221,6 +253,12 @@ def _refuse_nul(variables: Mapping[str, str]) -> None:
                 f"the environment variable {name!r} cannot be set",
                 hint="correct it in the `env` table: a value holds no NUL, a name neither NUL nor `=`",
             )
+
+
+def _folder_of(package: str) -> str:
+    """The folder in which a package of Passenger's own environment lies, without importing it."""
+    found = find_spec(package)
+    return "" if found is None or found.origin is None else str(Path(found.origin).parents[1])
 
 
 def _own_umask() -> int:

@@ -79,9 +79,9 @@ class FakeHost:
     def group(self, name: str) -> int | None:
         return GROUPS.get(name)
 
-    def which(self, program: str) -> str | None:
-        path = f"/usr/bin/{program}"
-        return path if path in self.files else None
+    def which(self, program: str, path: str | None = None) -> str | None:
+        found = f"{path or '/usr/bin'}/{program}"
+        return found if found in self.files else None
 
     def number(self, path: str) -> int | None:
         text = self.texts.get(path, "")
@@ -125,6 +125,15 @@ def machine() -> FakeHost:
         "/srv/django/mysite/wsgi.py": file(),
         "/srv/flask/app.py": file(),
         "/srv/empty": folder(),
+        "/srv/ruby/Gemfile": file(),
+        "/srv/rack/config.ru": file(0o644, 1000, 1000),
+        "/srv/npm/package.json": file(),
+        "/srv/node/app.js": file(0o644, 1000, 1000),
+        "/srv/meteor/.meteor": folder(0o755, 1000, 1000),
+        "/srv/go/go.mod": file(),
+        "/srv/fastapi/asgi.py": file(0o644, 1000, 1000),
+        "/usr/bin/ruby": file(0o755),
+        "/opt/node/bin/node": file(0o755),
         "/srv/private/shop": folder(0o755, 1000, 1000),
         "/srv/private": folder(0o700),
         "/srv/private/shop/passenger_wsgi.py": file(0o644, 1000, 1000),

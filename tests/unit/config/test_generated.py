@@ -67,6 +67,7 @@ def test_example_shows_every_key() -> None:
         "instances.nginx": document["instances"]["main"]["nginx"],
         "instances.nginx.listen": document["instances"]["main"]["nginx"]["listen"][1],
         "instances.admin": document["instances"]["main"]["admin"],
+        "apps.inherit": document["apps"]["blog"]["inherit"],
         "apps.nginx": document["apps"]["blog"]["nginx"],
     }
     assert set(shown) == set(tables()) - {""}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from passenger.config.model import App, EnvValue
+import pytest
+
+from passenger.config.model import App, AppInherit, EnvValue
 from passenger.posix.users import Account, Identity
-from passenger.spawn import apptypes, environment
+from passenger.spawn import environment
 
 
 def who(account: Account, *, switched: bool = True) -> Identity:
@@ -28,7 +30,7 @@ def test_the_cores_own_business_is_left_out() -> None:
         "ENV": "/y",
         "BASH_FUNC_ls%%": "() { :; }",
     }
-    assert environment.inherited(core, who(BLOG)) == {
+    assert environment.inherited(core, who(BLOG), AppInherit()) == {
         "PATH": "/bin",
         "LANG": "C.UTF-8",
         "HOME": "/home/blog",
@@ -40,14 +42,15 @@ def test_the_cores_own_business_is_left_out() -> None:
 
 def test_an_empty_environment_still_has_a_path() -> None:
     """A core that was started with nothing, and a user without home and shell."""
-    found = environment.inherited({}, who(Account("9", 9, 9, "", "")))
+    found = environment.inherited({}, who(Account("9", 9, 9, "", "")), AppInherit())
     assert found["PATH"]
     assert (found["HOME"], found["SHELL"]) == ("/", "/bin/sh")
 
 
 def test_without_a_switch_the_users_own_names_stay() -> None:
     """Fault matrix D9: a random uid in a container, with HOME set by hand."""
-    found = environment.inherited({"HOME": "/app", "PATH": "/bin"}, who(Account("9", 9, 9, "/", ""), switched=False))
+    nobody = who(Account("9", 9, 9, "/", ""), switched=False)
+    found = environment.inherited({"HOME": "/app", "PATH": "/bin"}, nobody, AppInherit())
     assert found == {"HOME": "/app", "PATH": "/bin", "USER": "9", "LOGNAME": "9", "SHELL": "/bin/sh"}
 
 
@@ -65,10 +68,20 @@ def test_configured_values_are_taken_as_they_are() -> None:
     assert environment.configured(app) == {"A": "1", "B": "2"}
 
 
-def test_the_registry_finds_types_by_file_and_by_name() -> None:
-    """One table."""
-    wsgi = apptypes.by_name("wsgi")
-    assert wsgi is not None
-    assert apptypes.detect("/srv", exists=lambda path: path == "/srv/passenger_wsgi.py") is wsgi
-    assert apptypes.detect("/srv", exists=lambda _path: False) is None
-    assert apptypes.by_name("cobol") is None
+@pytest.mark.parametrize(
+    ("wanted", "kept"),
+    [
+        (AppInherit(), {"LANG", "AWS_REGION", "AWS_SECRET", "CI_TOKEN"}),
+        (AppInherit(allow=()), set()),
+        (AppInherit(allow=("LANG", "AWS_*")), {"LANG", "AWS_REGION", "AWS_SECRET"}),
+        (AppInherit(deny=("*_TOKEN", "AWS_S?CRET")), {"LANG", "AWS_REGION"}),
+        (AppInherit(allow=("AWS_*",), deny=("AWS_*",)), set()),
+        (AppInherit(allow=("lang", "PASSENGER_*", "NOTIFY_SOCKET")), set()),
+    ],
+)
+def test_lists_say_what_is_inherited(wanted: AppInherit, kept: set[str]) -> None:
+    """Allowed and not denied; names are case-sensitive; what is the core's own never goes on, whatever is allowed."""
+    own = {"PASSENGER_LAUNCH_FD": "3", "NOTIFY_SOCKET": "/x"}
+    core = dict.fromkeys(("LANG", "AWS_REGION", "AWS_SECRET", "CI_TOKEN"), "x") | own
+    always = {"PATH", "HOME", "USER", "LOGNAME", "SHELL"}
+    assert set(environment.inherited(core, who(BLOG), wanted)) == kept | always
