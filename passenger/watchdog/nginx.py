@@ -29,6 +29,10 @@ from passenger.watchdog.loop import Loop
 from passenger.watchdog.probe import Probe
 
 TEST_TIMEOUT: Final = 30.0
+NUDGE_AFTER: Final = 0.1
+NUDGES: Final = 20
+"""A starting master notes a signal and goes to sleep without looking at the note; the next signal, of whatever kind,
+makes it look. So each message is followed by some SIGCHLD, which mean nothing by themselves, until it must be up."""
 
 
 class Nginx:
@@ -101,7 +105,7 @@ class Nginx:
     def reload(self) -> None:
         """Take over the files of `current`."""
         if self.child is not None:
-            self.child.signal(signal.SIGHUP)
+            self._tell(self.child, signal.SIGHUP)
 
     def replace(self, plan: Plan, added: list[Listen], on_done: Callable[[str], None]) -> None:
         """Put a new master with more addresses in charge; `on_done` gets "" or the reason. Raises HostError."""
@@ -112,7 +116,7 @@ class Nginx:
             timer.cancel()
             self.child, self._coming = new, None
             if old is not None:
-                old.signal(signal.SIGQUIT)
+                self._tell(old, signal.SIGQUIT)
             on_done("")
 
         def give_up() -> None:
@@ -136,7 +140,12 @@ class Nginx:
             if number == signal.SIGKILL:
                 child.signal_group(number)
             else:
-                child.signal(number)
+                self._tell(child, number)
+
+    def _tell(self, child: Child, number: int, nudges: int = NUDGES) -> None:
+        child.signal(number)
+        if nudges and not child.is_reaped:
+            self._loop.after(NUDGE_AFTER, lambda: self._tell(child, signal.SIGCHLD, nudges - 1))
 
     def _launch(self, plan: Plan) -> Child:
         fds = self._listeners.fds()

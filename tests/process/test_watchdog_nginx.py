@@ -132,6 +132,33 @@ def test_refused_nginx_configuration_is_the_error_state() -> None:
             assert watchdog.wait_exit() == 1
 
 
+SLEEPY = """
+import os, signal, sys
+if "-t" in sys.argv:
+    sys.exit()
+noted = []
+for number in (signal.SIGTERM, signal.SIGQUIT):
+    signal.signal(number, lambda *_: noted.append(1))
+signal.signal(signal.SIGCHLD, lambda *_: noted and os._exit(0))
+os.write(2, b"sleepy is up\\n")
+while True:
+    signal.pause()
+"""
+
+
+def test_a_message_that_a_starting_nginx_slept_through_is_noticed(tmp_path: Path) -> None:
+    """A master that gets a signal before its main loop acts on it at the next signal only: it gets one."""
+    script = tmp_path / "nginx.py"
+    script.write_text(SLEEPY)
+    with registry() as folder:
+        plan = dataclasses.replace(make_plan(folder, ports=[free_port()]), nginx_argv=[sys.executable, str(script)])
+        with running(plan) as watchdog:
+            watchdog.wait_line("sleepy is up")
+            watchdog.signal(signal.SIGTERM)
+            watchdog.wait_exit()
+            assert "SIGKILL" not in watchdog.everything()
+
+
 def test_missing_nginx_is_the_error_state() -> None:
     """A program that is not there is named."""
     with registry() as folder, running(make_plan(folder, ports=[free_port()], nginx_argv=["/no/nginx"])) as watchdog:
