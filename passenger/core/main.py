@@ -31,6 +31,7 @@ from passenger.pool.limits import PoolLimits
 from passenger.pool.pool import Pool
 from passenger.posix.cgroup import visible_cpus, visible_memory
 from passenger.request.handler import RequestHandler
+from passenger.request.upgrade import UpgradeClient
 from passenger.spawn.factory import AppSpawnerFactory
 from passenger.spawn.spec import system_context
 
@@ -86,6 +87,7 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     api = CoreApi({"status": core.status, "health": core.health_verb}, log=log.child("api"))
     await api.listen(socket.socket(fileno=launch.sockets["core_api"]))
     handler.listen(socket.socket(fileno=launch.sockets["request"]))
+    handler.listen(socket.socket(fileno=launch.sockets["request_http"]), UpgradeClient)
     pool.start()
     _settle_memory()
     feedback.send({"event": "ready"})

@@ -47,7 +47,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """Only to be told: the process takes no new request, for this reason."""
+    """The process takes no new request, for this reason: tell the sessions that would not end by themselves."""
 
     process: Process
     why: str

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from passenger.config.model import App
 from passenger.pool.backoff import Backoff
 from passenger.pool.places import Places
-from passenger.pool.session import IdleConnection, Waiter
+from passenger.pool.session import IdleConnection, LongSession, Waiter
 from passenger.spawn.spawner import AppSocket, RunningProcess, SocketProtocol, SpawnError
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ class Process:
         "started_at",
         "state",
         "stop_asked_at",
+        "upgraded",
     )
 
     def __init__(self, group: Group, generation: Generation, running: RunningProcess, *, now: float) -> None:
@@ -128,8 +129,13 @@ class Process:
         self.last_used = now
         """When it was last seen busy: the end of its last session, or when it became ready."""
         self.stop_asked_at = 0.0
+        self.upgraded: dict[LongSession, None] = {}
+        """Kept by the request layer: who is to be told when the process is retired."""
         self.signals_sent = 0
         """0 none, 1 SIGTERM, 2 SIGKILL."""
+
+    def takes_requests(self) -> bool:
+        return self.state is ProcessState.ENABLED
 
     def least_busy_socket(self) -> Socket:
         """A socket with a free place. Only for processes with several sockets; they have a handful at most."""

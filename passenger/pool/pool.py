@@ -86,7 +86,7 @@ class Pool:
             act.Spawn: lambda action: self._starts.begin(action.spawning),
             act.CallOff: lambda action: self._starts.call_off(action.spawning),
             act.Watch: self._watch,
-            act.Retire: lambda action: self._journal.retired(action.process, action.why),
+            act.Retire: self._retire,
             act.AskToStop: self._ask_to_stop,
             act.Terminate: self._terminate,
             act.Kill: self._kill,
@@ -297,6 +297,11 @@ class Pool:
         self._step(ev.Exited(process, error, self._clock.wall()))
         if process.group.last_error is error:
             self._journal.backing_off(process.group, self._now())
+
+    def _retire(self, action: act.Retire) -> None:
+        self._journal.retired(action.process, action.why)
+        for session in list(action.process.upgraded):
+            session.process_leaves()
 
     def _ask_to_stop(self, action: act.AskToStop) -> None:
         _close_parked(action.process)

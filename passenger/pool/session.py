@@ -54,6 +54,14 @@ class IdleConnection(Protocol):
     def close(self) -> None: ...
 
 
+class LongSession(Protocol):
+    """A session without an end of its own (a WebSocket). Must be hashable by identity."""
+
+    def process_leaves(self) -> None:
+        """Its process takes no new request and is to end: come to an end soon."""
+        ...
+
+
 class Session:
     """One request/response cycle with one process: the claim on a place, not the bytes."""
 

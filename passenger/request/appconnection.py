@@ -148,11 +148,7 @@ class AppConnection:
         """Close the connection (the pool calls this on idle ones of a process that leaves). Idempotent."""
         if self._fd >= 0:
             self._drop_backlog()
-            if not self._paused:
-                self._loop.remove_reader(self._fd)
-            self._fd = -1
-            self._sock.close()
-            self._opened.discard(self)
+            self._released().close()
 
     def abandon(self) -> None:
         """The core stops at once: close, whatever is going on."""
@@ -250,6 +246,14 @@ class AppConnection:
         self._dropped += count
         if self._dropped > DROPPED_LIMIT and not self._reader.complete:
             self._over(keep=False)
+
+    def _released(self) -> socket.socket:
+        """The socket, of which the loop knows nothing any more."""
+        if not self._paused:
+            self._loop.remove_reader(self._fd)
+        self._fd = -1
+        self._opened.discard(self)
+        return self._sock
 
     def _park(self) -> None:
         self._socket.idle.append(self)

@@ -47,6 +47,8 @@ class Client(WebConnection):
 
     __slots__ = ("_attempts", "_body", "_busy_retries", "_incoming", "_pairs", "_route", "_upload")
 
+    incoming = IncomingHead
+
     def __init__(self, handler: RequestHandler, sock: SocketType) -> None:
         super().__init__(handler, sock)
         self._body = b""
@@ -72,17 +74,20 @@ class Client(WebConnection):
             self._close()
             return
         try:
-            start, end = extent(data, self._handler.max_head)
-            if not end or end > len(data):
-                self._read_slowly()
-            else:
-                self._head_arrived(data, start, end)
+            self._first_look(data)
         except ScgiError as error:
             self._malformed(error)
 
+    def _first_look(self, data: bytes) -> None:
+        start, end = extent(data, self._handler.max_head)
+        if not end or end > len(data):
+            self._read_slowly()
+        else:
+            self._head_arrived(data, start, end)
+
     def _read_slowly(self) -> None:
         self._since = self._handler.wheel.now
-        self._incoming = IncomingHead(
+        self._incoming = self.incoming(
             self._handler.loop,
             self._sock,
             max_head=self._handler.max_head,
@@ -90,18 +95,18 @@ class Client(WebConnection):
             failed=self._slow_head_failed,
         )
 
-    def _slow_head_arrived(self, netstring: bytes) -> None:
+    def _slow_head_arrived(self, head: bytes) -> None:
         self._incoming = None
         try:
-            self._handler.guarded(self, self._slow_head, netstring)
+            self._handler.guarded(self, self._slow_head, head)
         except ScgiError as error:
             self._malformed(error)
 
-    def _slow_head(self, netstring: bytes) -> None:
-        """All of the head was taken but its comma: take that too if a body follows, else hold it."""
-        start, end = extent(netstring, self._handler.max_head)
+    def _slow_head(self, head: bytes) -> None:
+        """All of the netstring was taken but its comma: take that too if a body follows, else hold it."""
+        start, end = extent(head, self._handler.max_head)
         self._held = 1 - end
-        self._head_arrived(netstring, start, end)
+        self._head_arrived(head, start, end)
 
     def _slow_head_failed(self, error: ScgiError | None) -> None:
         self._incoming = None

@@ -26,6 +26,7 @@ from passenger.request.connecting import peer
 from passenger.request.departure import Departures
 from passenger.request.routes import routes_of
 from passenger.request.sessions import SessionPool
+from passenger.request.upgrade import UpgradeClient
 from passenger.request.wheel import Wheel
 from passenger.wire.http_request import RequestHeads
 from passenger.wire.scgi import ScgiError
@@ -71,13 +72,16 @@ class RequestHandler:
         self.departures = Departures(loop)
         self.connections: set[AppConnection] = set()
         """Open ones, parked and in use."""
+        self.tunnels: dict[UpgradeClient, None] = {}
+        self.is_draining = False
         self.active = 0
         self.handled = 0
+        self.upgraded = 0
         self.malformed = 0
         self.aborted = 0
         self._clock = clock
         self._allowed = frozenset(allowed_uids)
-        self._listeners: list[socket.socket] = []
+        self._listeners: dict[socket.socket, type[Client]] = {}
         self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
         self._drained: Callable[[], None] | None = None
         self._complaints: set[str] = set()
@@ -85,10 +89,10 @@ class RequestHandler:
         self._batch = 1
         self._full_batches = 0
 
-    def listen(self, sock: socket.socket) -> None:
-        """Take connections from a listening Unix socket. The socket stays the caller's."""
+    def listen(self, sock: socket.socket, kind: type[Client] = Client) -> None:
+        """Take connections from a listening Unix socket, each for a `kind` of client. The socket stays the caller's."""
         sock.setblocking(False)
-        self._listeners.append(sock)
+        self._listeners[sock] = kind
         self.loop.add_reader(sock.fileno(), self._on_connections, sock)
 
     def apply(self, apps: Mapping[str, App]) -> None:
@@ -103,6 +107,9 @@ class RequestHandler:
                 pass
             self.loop.remove_reader(sock.fileno())
         self._listeners.clear()
+        self.is_draining = True
+        for tunnel in list(self.tunnels):
+            tunnel.drain()
         self._drained = drained
         self._check_drained()
 
@@ -121,7 +128,14 @@ class RequestHandler:
         self.departures.close()
 
     def status(self) -> RequestStatus:
-        return RequestStatus(active=self.active, handled=self.handled, malformed=self.malformed, aborted=self.aborted)
+        return RequestStatus(
+            active=self.active,
+            handled=self.handled,
+            malformed=self.malformed,
+            aborted=self.aborted,
+            upgraded=self.upgraded,
+            tunnels=len(self.tunnels),
+        )
 
     # For Clients
 
@@ -189,7 +203,7 @@ class RequestHandler:
             sock.close()
             return True
         self.active += 1
-        client = Client(self, sock)
+        client = self._listeners[listener](self, sock)
         try:
             client.start()
         except Exception as error:

@@ -45,10 +45,9 @@ class HttpConnection(AppConnection):
             self._client = None
             self._over(keep=False)
 
-    def close(self) -> None:
-        if self._fd >= 0:
-            self._wheel.leave(self)
-        super().close()
+    def _released(self) -> socket.socket:
+        self._wheel.leave(self)
+        return super()._released()
 
     def _park(self) -> None:
         idle = self._socket.idle

@@ -12,7 +12,8 @@ import asyncio
 from collections.abc import Callable
 from socket import SocketType
 
-from passenger.request.abort import all_but_last, take
+from passenger.request.abort import all_but_last, look, take
+from passenger.wire.http1 import END
 from passenger.wire.scgi import LONGEST_PREFIX, ScgiError, extent
 
 
@@ -62,7 +63,7 @@ class IncomingHead:
                 self._arrived(whole)
 
     def _advance(self) -> bytes | None:
-        """Read on. Returns the netstring when it is whole; raises ConnectionError at the end of the stream."""
+        """Read on. Returns the head when it is whole; raises ConnectionError at the end of the stream."""
         _, end = extent(self._buffer, self._max_head)
         if not end:
             data = take(self._sock, LONGEST_PREFIX - len(self._buffer))
@@ -76,3 +77,20 @@ class IncomingHead:
             if 0 < end <= len(self._buffer):
                 raise ScgiError("the request head is too short to be one")
         return bytes(self._buffer) if end and len(self._buffer) == end else None
+
+
+class IncomingUpgrade(IncomingHead):
+    """Collects one HTTP head, whose length nobody knows: as long as it has no end, another byte has to follow."""
+
+    __slots__ = ()
+
+    def _advance(self) -> bytes | None:
+        data = look(self._sock)
+        if not data:
+            raise ConnectionResetError
+        is_whole = END in self._buffer[-3:] + data
+        if len(self._buffer) + len(data) > self._max_head:
+            raise ScgiError(f"the request head is longer than {self._max_head} bytes")
+        take(self._sock, len(data) - is_whole)
+        self._buffer += data
+        return bytes(self._buffer) if is_whole else None

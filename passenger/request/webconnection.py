@@ -5,6 +5,7 @@ States:
     QUEUED    waits for a session
     RUNNING   a process works on it
     ANSWERED  the response is whole and being flushed
+    TUNNELLED the process has switched protocols; see `UpgradeClient`
     LINGERING the response went out, the rest of a request that came late is read and dropped
     CLOSED
 
@@ -40,6 +41,7 @@ class State(enum.Enum):
     QUEUED = "queued"
     RUNNING = "running"
     ANSWERED = "answered"
+    TUNNELLED = "tunnelled"
     LINGERING = "lingering"
     CLOSED = "closed"
 

@@ -100,6 +100,7 @@ class House:
         if backlog < ENOUGH_BACKLOG:
             self._log.warn("the kernel's accept queue is short: bursts may be refused", somaxconn=backlog)
         self._bind("request", mode=0o660, gid=plan.request_gid)
+        self._bind("request_http", mode=0o660, gid=plan.request_gid)
         self._bind("core_api", mode=0o600)
         self.watchdog_api = bind_unix(self.paths.watchdog_api, mode=0o600)
         self._stack.callback(self.watchdog_api.close)

@@ -26,7 +26,7 @@ CHUNKED: Final = -2
 _TEXT: Final = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
 _NAME: Final = re.compile(rb"\n([!#$%&'*+\-.^_`|~0-9a-z]+):")
 _FIELD: Final = re.compile(rb"([^:]+):[ \t]*(.*?)[ \t]*", re.DOTALL)
-_HOP_BY_HOP: Final = frozenset(
+HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
         b"keep-alive",
@@ -39,7 +39,7 @@ _HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )
-_REMOVED: Final = _HOP_BY_HOP | {b"status", b"x-sendfile"}
+_REMOVED: Final = HOP_BY_HOP | {b"status", b"x-sendfile"}
 _MAX_LENGTH_DIGITS: Final = 18
 
 

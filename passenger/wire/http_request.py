@@ -67,8 +67,11 @@ class RequestHeads:
     def __init__(self) -> None:
         self._shapes: dict[tuple[bytes, ...], _Shape] = {}
 
-    def head(self, pairs: bytes) -> bytes:
-        """The whole head, with the empty line. Raises ScgiError for pairs without method, URI or address."""
+    def head(self, pairs: bytes, upgrade: bytes = b"") -> bytes:
+        """The whole head, with the empty line; `upgrade` = the protocol to ask for.
+
+        Raises ScgiError for pairs without method, URI or address.
+        """
         parts = pairs.split(b"\0")
         names, values = tuple(parts[:-1:2]), parts[1::2]
         shape = self._shapes.get(names) or self._learn(names)
@@ -82,6 +85,8 @@ class RequestHeads:
             lines.append(b"content-length: " + values[shape.length])
         elif method in _WITH_BODY:
             lines.append(b"content-length: 0")
+        if upgrade:
+            lines.append(b"connection: upgrade\r\nupgrade: " + upgrade)
         lines.append(
             b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nx-forwarded-host: %b\r\nx-forwarded-port: %b\r\n"
             b"forwarded: for=%b;host=%b;proto=%b\r\n\r\n"

@@ -27,7 +27,7 @@ _NAME_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 _PREAMBLE: Final = (b"CONTENT_LENGTH", b"SCGI", b"PASSENGER_CONNECT_SECRET", b"PASSENGER_APP")
 _PREAMBLE_SIZE: Final = sum(len(name) + 2 for name in _PREAMBLE)
 
-_REMOVED: Final = frozenset(
+REMOVED: Final = frozenset(
     {
         b"HTTP_PROXY",
         b"HTTP_TRANSFER_ENCODING",
@@ -40,7 +40,9 @@ _REMOVED: Final = frozenset(
         b"SCRIPT_NAME",
     }
 )
-_NOT_AS_IS: Final = _REMOVED - {b"CONTENT_LENGTH", b"SCGI"} | {b""}
+"""Names that never reach an application as they came."""
+
+_NOT_AS_IS: Final = REMOVED - {b"CONTENT_LENGTH", b"SCGI"} | {b""}
 """Names whose presence sends a block through `_explicit`."""
 
 _NEVER_TWICE: Final = frozenset(
@@ -121,7 +123,7 @@ def parse_head(block: bytes, secret: bytes, shapes: Shapes) -> Head:
     content_length, scgi, given, app = values[:4]
     _check_origin(given, scgi, block, secret)
     start = _PREAMBLE_SIZE + len(content_length) + len(scgi) + len(given) + len(app)
-    return _head(app, body_length(content_length), values[places[0]], values[places[1]], block[start:])
+    return as_head(app, body_length(content_length), values[places[0]], values[places[1]], block[start:])
 
 
 def _parse_unusual(names: tuple[bytes, ...], values: list[bytes], block: bytes, secret: bytes) -> Head:
@@ -130,7 +132,7 @@ def _parse_unusual(names: tuple[bytes, ...], values: list[bytes], block: bytes, 
     params, length = _explicit(names, values)
     block = b"".join([b"%b\0%b\0" % pair for pair in params.items() if not _is_control(pair[0])])
     app, method, uri = (params.get(name, b"") for name in (b"PASSENGER_APP", b"REQUEST_METHOD", b"REQUEST_URI"))
-    return _head(app, length, method, uri, block)
+    return as_head(app, length, method, uri, block)
 
 
 def _check_origin(given: bytes, scgi: bytes, block: bytes, secret: bytes) -> None:
@@ -142,7 +144,8 @@ def _check_origin(given: bytes, scgi: bytes, block: bytes, secret: bytes) -> Non
         raise ScgiError("a line break in the request head")
 
 
-def _head(app: bytes, length: int, method: bytes, uri: bytes, block: bytes) -> Head:
+def as_head(app: bytes, length: int, method: bytes, uri: bytes, block: bytes) -> Head:
+    """A Head whose method and URI were checked. Raises ScgiError."""
     if method not in _USUAL_METHODS and not _METHOD.fullmatch(method):
         raise ScgiError("the request method is missing or malformed")
     if not uri:
@@ -169,11 +172,12 @@ def _explicit(names: tuple[bytes, ...], values: list[bytes]) -> tuple[dict[bytes
         elif name not in params:
             params[name] = value
         else:
-            params[name] = _joined(name, params[name], value)
+            params[name] = joined(name, params[name], value)
     return params, _length_of(params)
 
 
-def _joined(name: bytes, first: bytes, second: bytes) -> bytes:
+def joined(name: bytes, first: bytes, second: bytes) -> bytes:
+    """The values of a repeated header as one (rule 4). Raises ScgiError."""
     if not name.startswith(b"HTTP_") or name in _NEVER_TWICE:
         raise ScgiError("a parameter that must be unique is repeated")
     return first + (b"; " if name == b"HTTP_COOKIE" else b", ") + second
@@ -193,4 +197,4 @@ def _length_of(params: dict[bytes, bytes]) -> int:
 
 
 def _is_control(name: bytes) -> bool:
-    return name in _REMOVED or name.startswith(b"PASSENGER_")
+    return name in REMOVED or name.startswith(b"PASSENGER_")

@@ -82,6 +82,10 @@ class RequestStatus(TypedDict):
     handled: int
     malformed: int
     aborted: int
+    upgraded: int
+    """Requests that became tunnels (WebSockets) so far."""
+    tunnels: int
+    """Those that are open now."""
 
 
 class CoreStatus(TypedDict):

@@ -35,7 +35,14 @@ def test_request_and_answer_travel_and_the_connection_is_used_again() -> None:
         app.ok(b"again")
         assert web.response()[0].endswith(b"again")
         assert core.call(lambda: core.pool.open_sessions) == 0
-        assert core.call(core.handler.status) == {"active": 0, "handled": 2, "malformed": 0, "aborted": 0}
+        assert core.call(core.handler.status) == {
+            "active": 0,
+            "handled": 2,
+            "malformed": 0,
+            "aborted": 0,
+            "upgraded": 0,
+            "tunnels": 0,
+        }
 
 
 @pytest.mark.parametrize("size", [1, 100, 8192, 8193, 70_000, 3_000_000])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from passenger.pool.session import IdleConnection, Refusal, Session, Waiter
+from passenger.pool.session import IdleConnection, LongSession, Refusal, Session, Waiter
 
 
 class FakeSocket:
@@ -27,6 +27,11 @@ class FakeProcess:
         self.gupid = f"gupid-{pid}"
         self.connect_password = password
         self.socket = FakeSocket(address, concurrency, protocol)
+        self.upgraded: dict[LongSession, None] = {}
+        self.is_retired = False
+
+    def takes_requests(self) -> bool:
+        return not self.is_retired
 
 
 class FakePool:

@@ -21,6 +21,7 @@ from passenger.clock import SystemClock
 from passenger.config.model import App
 from passenger.log import Log
 from passenger.request.handler import RequestHandler
+from passenger.request.upgrade import UpgradeClient
 from tests.support.fakepool import FakePool
 
 T = TypeVar("T")
@@ -54,6 +55,28 @@ def scgi(pairs: Mapping[str, str] | None = None, *, body: bytes = b"", **more: s
     """A whole request."""
     head = block(pairs, length=len(body), **more)
     return b"%d:%b,%b" % (len(head), head, body)
+
+
+def upgrade(pairs: Mapping[str, str] | None = None, *, target: str = "/chat?a=b", method: str = "GET") -> bytes:
+    """An upgrade request as the rendered nginx sends it; an empty value leaves the header out."""
+    headers = {
+        "Host": "localhost",
+        "X-Passenger-Connect-Secret": SECRET.decode(),
+        "X-Passenger-App": "blog",
+        "X-Passenger-Host": "localhost:8080",
+        "X-Passenger-Server-Name": "localhost",
+        "X-Passenger-Server-Port": "8080",
+        "X-Passenger-Server-Protocol": "HTTP/1.1",
+        "X-Passenger-Client-Address": "127.0.0.1",
+        "X-Passenger-Client-Port": "40000",
+        "X-Passenger-Scheme": "http",
+        "Connection": "upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+    }
+    headers |= pairs or {}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value)
+    return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1")
 
 
 class AppEnd:
@@ -139,6 +162,8 @@ class RequestCore:
 
     def __enter__(self) -> Self:
         self.listener = self._listener(self.path)
+        self.upgrade_path = str(self.folder / "request_http")
+        self.upgrade_listener = self._listener(self.upgrade_path)
         self.app_path = str(self.folder / "app")
         self.app_listener = self._listener(self.app_path)
         self.app_listener.settimeout(DEADLINE)
@@ -153,7 +178,7 @@ class RequestCore:
     def __exit__(self, *_: object) -> None:
         self.loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(DEADLINE)
-        for sock in (*self._sockets, self.listener, self.app_listener):
+        for sock in (*self._sockets, self.listener, self.upgrade_listener, self.app_listener):
             sock.close()
         os.close(self.log_fd)
         shutil.rmtree(self.folder)
@@ -167,12 +192,12 @@ class RequestCore:
         }
         self.pool.add_process(**(options | kinds))
 
-    def connect(self, data: bytes = b"") -> WebEnd:
+    def connect(self, data: bytes = b"", *, path: str | None = None) -> WebEnd:
         """A connection of the web server, with the first bytes of a request."""
         sock = socket.socket(socket.AF_UNIX)
         self._sockets.append(sock)
         sock.settimeout(DEADLINE)
-        sock.connect(self.path)
+        sock.connect(path or self.path)
         if data:
             sock.sendall(data)
         return WebEnd(sock)
@@ -237,6 +262,7 @@ class RequestCore:
             **options,
         )
         self.handler.listen(self.listener)
+        self.handler.listen(self.upgrade_listener, UpgradeClient)
         ready.set_result(None)
         await self._stop.wait()
         self.handler.close()

@@ -73,7 +73,7 @@ def core(*groups: GroupStatus, **changes: Any) -> CoreStatus:
             "queue": 0,
             "groups": list(groups),
         },
-        "requests": {"active": 1, "handled": 42, "malformed": 0, "aborted": 2},
+        "requests": {"active": 1, "handled": 42, "malformed": 0, "aborted": 2, "upgraded": 0, "tunnels": 0},
     }
     return base | changes  # type: ignore[return-value]
 
