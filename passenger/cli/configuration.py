@@ -70,8 +70,10 @@ def judge(
     host: Host | None,
     text: str | None = None,
     own_ports: OwnPorts | None = None,
+    read_secrets: bool | None = None,
+    read_env_files: bool | None = None,
 ) -> Loaded:
-    """Every stage of validation.
+    """Every stage of validation; see `passenger.config.load.load`.
 
     Without the garbage collector, which would walk a thousand applications again and again to find nothing: it costs a
     quarter of the whole.
@@ -80,7 +82,17 @@ def judge(
     try:
         from passenger.config.load import load
 
-        return load(file, text=text, environ=environ, flags=flags, cwd=cwd, host=host, own_ports=own_ports)
+        return load(
+            file,
+            text=text,
+            environ=environ,
+            flags=flags,
+            cwd=cwd,
+            host=host,
+            own_ports=own_ports,
+            read_secrets=read_secrets,
+            read_env_files=read_env_files,
+        )
     finally:
         gc.freeze()
         gc.enable()

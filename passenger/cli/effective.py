@@ -3,7 +3,8 @@
 Rules.
 1. The data is a configuration file's: written as TOML and read again, it gives the same configuration (but secrets).
 2. A secret value is the text `<secret>`; nothing else about it is said.
-3. Keys that are worked out at run time (default None) are left out: there is nothing true to show.
+3. What env files set is left out: `env_files` names them.
+4. Keys that are worked out at run time (default None) are left out: there is nothing true to show.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def _value(spec: KeySpec, value: Any) -> Any:
         case "listeners":
             return [_listener(item) for item in value]
         case "env":
-            return {name: _env(item) for name, item in value.items()}
+            return {name: _env(item) for name, item in value.items() if not item.origin}
     return list(value) if isinstance(value, tuple) else value
 
 

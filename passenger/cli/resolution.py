@@ -19,6 +19,7 @@ from passenger.cli.configuration import LOCAL_FILE, SYSTEM_FILE, accepted, judge
 from passenger.cli.discovery import Found, discover
 from passenger.cli.standalone import SHOWN_NAME, configuration_text
 from passenger.cli.start_request import StartRequest
+from passenger.config.apptypes import known_startup_files
 from passenger.errors import InstanceSelectionError, InvalidConfigurationError
 
 if TYPE_CHECKING:
@@ -62,8 +63,9 @@ def find_source(request: StartRequest, *, system_file: str = SYSTEM_FILE) -> Sou
     tried = f"no {LOCAL_FILE} and no application in {request.folder}"
     raise InvalidConfigurationError(
         f"error: nothing to start: {tried}" + ("" if request.directory else f", and no {system_file}"),
-        hint="an application is found by passenger_wsgi.py, by manage.py of Django, or by `app` or `application` in "
-        "wsgi.py, app.py or main.py; anything else needs a passenger.toml with `app_root` and `entry_point`",
+        hint=f"an application is found by {', '.join(known_startup_files())}, by manage.py of Django, by `app` or "
+        "`application` in wsgi.py, app.py or main.py, or by `main` in package.json; anything else needs a "
+        "passenger.toml with `app_root` and `entry_point` or `app_start_command`",
     )
 
 

@@ -31,6 +31,8 @@ def configuration_text(request: StartRequest, found: Found) -> str:
     app: dict[str, Any] = {"app_root": request.folder, "app_env": request.environment or "development"}
     if found.entry_point:
         app["entry_point"] = found.entry_point
+    if found.startup_file:
+        app |= {"app_type": found.app_type, "startup_file": found.startup_file}
     listen = request.listen or f"{DEFAULT_ADDRESS}:{DEFAULT_PORT}"
     return tomli_w.dumps(
         {"config_version": 1, "instances": {name: {"nginx": {"listen": [listen]}}}, "apps": {name: app}}

@@ -22,17 +22,19 @@ from passenger.spawn.failure import SpawnFailure
 from passenger.spawn.launch import Child, launch
 from passenger.spawn.spec import SpawnContext, SpawnSpec, work_out
 
-Origin = Literal["inherited", "login shell", "passenger", "configuration"]
+Origin = Literal["inherited", "login shell", "passenger", "env file", "configuration"]
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainedVariable:
-    """One variable of an application's environment. `secret` values must not be shown."""
+    """One variable of an application's environment. `secret` values must not be shown unasked."""
 
     name: str
     value: str
     origin: Origin
     secret: bool
+    where: str = ""
+    """FILE:LINE of an env file."""
 
 
 def explain(name: str, app: App, context: SpawnContext) -> list[ExplainedVariable]:
@@ -42,13 +44,14 @@ def explain(name: str, app: App, context: SpawnContext) -> list[ExplainedVariabl
         final = _environment(spec, app.start_timeout)
     except SpawnFailure as failure:
         raise PassengerError(f"application {name}: {failure.summary}", hint=failure.hint) from failure
-    configured, passengers = environment.configured(app), environment.passenger_variables(app)
+    passengers = environment.passenger_variables(app)
     return [
         ExplainedVariable(
             variable,
             value,
-            _origin(variable, value, configured, passengers, spec.inherited),
+            _origin(variable, value, app, passengers, spec.inherited),
             variable in app.env and app.env[variable].secret,
+            app.env[variable].origin if variable in app.env else "",
         )
         for variable, value in sorted(final.items())
     ]
@@ -57,12 +60,12 @@ def explain(name: str, app: App, context: SpawnContext) -> list[ExplainedVariabl
 def _origin(
     variable: str,
     value: str,
-    configured: Mapping[str, str],
+    app: App,
     passengers: Mapping[str, str],
     inherited: Mapping[str, str],
 ) -> Origin:
-    if variable in configured:
-        return "configuration"
+    if variable in app.env:
+        return "env file" if app.env[variable].origin else "configuration"
     if variable in passengers or variable == "PWD":
         return "passenger"
     return "inherited" if inherited.get(variable) == value else "login shell"

@@ -321,14 +321,39 @@ def test_env_chooses_an_application(arguments: list[str], status: int, word: str
 
 
 def test_env_explains_and_hides(project: Path) -> None:
-    """Origins of variables; a secret is neither shown nor read."""
+    """Origins of variables with their places; a secret is not shown, and a file that holds nothing else not read."""
     file = configured(project, 8080)
     with file.open("a") as stream:
+        stream.write('env_files = ["shop.env"]\ninherit.deny = ["DENIED"]\n')
         stream.write('env.COLOUR = "blue"\nenv.KEY = { file = "not-there" }\n')
-    done = passenger("env", "-c", str(file), "--explain", "--format", "json", cwd=project, INHERITED="yes")
+    (file.parent / "shop.env").write_text("# shop\nTOKEN=sesame\nCOLOUR=red\n")
+    done = passenger("env", "-c", str(file), "--explain", "--format", "json", cwd=project, INHERITED="yes", DENIED="x")
     assert done.returncode == 0, done.stderr
     variables = json.loads(done.stdout)
-    assert variables["COLOUR"] == {"value": "blue", "origin": "configuration"}
-    assert variables["KEY"] == {"value": "<secret>", "origin": "configuration"}
-    assert variables["INHERITED"]["origin"] == "inherited"
-    assert variables["PASSENGER_APP_ENV"] == {"value": "production", "origin": "passenger"}
+    line = len(file.read_text().splitlines()) - 1
+    assert variables["COLOUR"] == {"value": "blue", "origin": "configuration", "where": f"{file}:{line}:14"}
+    where = f"{file}:{line + 1}:11 (file not-there)"
+    assert variables["KEY"] == {"value": "<secret>", "origin": "configuration", "where": where}
+    assert variables["TOKEN"] == {"value": "<secret>", "origin": "env file", "where": f"{file.parent}/shop.env:2"}
+    assert variables["INHERITED"] == {"value": "yes", "origin": "inherited", "where": None}
+    assert variables["PASSENGER_APP_ENV"] == {"value": "production", "origin": "passenger", "where": None}
+    assert "DENIED" not in variables
+    shown = passenger("config", "show", "-c", str(file), cwd=project)
+    assert "TOKEN" not in shown.stdout
+    assert "shop.env" in shown.stdout
+
+
+def test_env_reveals_when_asked(project: Path) -> None:
+    """Then every file is read, and one that is missing is an error."""
+    file = configured(project, 8080)
+    with file.open("a") as stream:
+        stream.write('env_files = ["shop.env"]\nenv.KEY = { file = "key" }\n')
+    (file.parent / "shop.env").write_text("TOKEN='sesame open'\n")
+    missing = passenger("env", "-c", str(file), "--reveal", cwd=project)
+    assert (missing.returncode, "E121" in missing.stderr) == (78, True)
+    (file.parent / "key").write_text("mellon\n")
+    done = passenger("env", "-c", str(file), "--reveal", "--explain", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert f"env file {file.parent}/shop.env:1 " in done.stdout
+    assert "TOKEN=sesame open" in done.stdout
+    assert "KEY=mellon" in done.stdout

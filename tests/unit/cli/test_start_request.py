@@ -98,3 +98,10 @@ def test_options_change_it() -> None:
     data = tomllib.loads(configuration_text(request, Found("", "passenger_wsgi.py")))
     assert data["instances"]["blog"]["nginx"]["listen"] == ["[::]:80"]
     assert data["apps"]["blog"] == {"app_root": "/srv/blog", "app_env": "production"}
+
+
+def test_a_found_file_is_named_with_its_type() -> None:
+    """When its own name would not tell."""
+    found = Found("", "x", startup_file="bin/www", app_type="node")
+    (app,) = tomllib.loads(configuration_text(StartRequest(cwd="/srv/blog"), found))["apps"].values()
+    assert (app["startup_file"], app["app_type"]) == ("bin/www", "node")
