@@ -36,15 +36,20 @@ class Ruby:
 
 
 def rack2() -> Ruby:
-    """The system's own: Rack 2.2 on Debian 12."""
-    return Ruby("rack-2", "2.", {})
+    """Rack 2.2, from Debian 12."""
+    return _with_rack("rack-2", "2.", "rack2", "bookworm")
 
 
 def rack3() -> Ruby:
-    """The system's Ruby with Rack 3."""
-    gems = Path(sys.prefix) / "rack3/usr/share/rubygems-integration/all"
-    assert gems.is_dir(), f"no Rack 3: run tests/support/get_rack3.sh {Path(sys.prefix) / 'rack3'} (./dev test does it)"
-    return Ruby("rack-3", "3.", {"GEM_PATH": f"{gems}:{_default_gem_path()}"})
+    """Rack 3, from Debian 13."""
+    return _with_rack("rack-3", "3.", "rack3", "trixie")
+
+
+def _with_rack(name: str, rack: str, folder: str, suite: str) -> Ruby:
+    place = Path(sys.prefix) / folder
+    gems = place / "usr/share/rubygems-integration/all"
+    assert gems.is_dir(), f"no {name}: run tests/support/get_rack.sh {suite} {place} (./dev test does it)"
+    return Ruby(name, rack, {"GEM_PATH": f"{gems}:{_default_gem_path()}"})
 
 
 class Talk:
@@ -200,7 +205,7 @@ def rack_loader(
 
 def _default_gem_path() -> str:
     found = subprocess.run(
-        [rack2().program, "-e", "print Gem.path.join(':')"], check=True, capture_output=True, text=True
+        [Ruby("", "").program, "-e", "print Gem.path.join(':')"], check=True, capture_output=True, text=True
     )
     return found.stdout
 
