@@ -59,7 +59,7 @@ def app_file(name: str) -> str:
 
 
 def app_locations(name: str, app: App, *, root: str | None, folder: str) -> list[Directive]:
-    """Every location of an application; `folder` is where included files are."""
+    """Every location of an application but that for upgrades; `folder` is where included files are."""
     to_app = directive("include", Fixed(f"{folder}{app_file(name)}"))
     prefix = app.base_uri.rstrip("/")
     if root is None:

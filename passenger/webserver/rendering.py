@@ -1,7 +1,8 @@
 """From an instance's configuration to the files of its nginx.
 
 Rules.
-1. Pure but for one question to the host, which is passed in: whether an application has a folder `public`.
+1. Pure but for two questions to the host, which are passed in: whether an application has a folder `public`, and
+   which startup file it has, which tells whether it may get upgrade requests.
 2. Mode `managed`: `nginx.conf` and the files it includes, by names relative to it. Mode `external`: `passenger.conf`
    to be included in the `http` block of somebody else's nginx, with absolute names. Mode `off`: nothing.
 3. The files hold the connect secret: whoever writes them makes them readable by nginx's master only.
@@ -15,9 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from passenger.config.model import InstanceConfig
+from passenger.config import apptypes
+from passenger.config.model import App, InstanceConfig
 from passenger.config.paths import InstancePaths
-from passenger.webserver import locations, mediatypes, process, scgi, servers, sites
+from passenger.webserver import locations, mediatypes, process, scgi, servers, sites, upgrades
 from passenger.webserver.build import Build
 from passenger.webserver.tree import Directive, block, serialize
 
@@ -32,6 +34,8 @@ class _Rendering:
     hop: scgi.Hop
     http2: bool
     is_folder: Callable[[str], bool]
+    upgraded: frozenset[str]
+    """Applications that may get upgrade requests."""
 
 
 def render(
@@ -45,6 +49,7 @@ def render(
     build: Build | None = None,
     open_files: int | None = None,
     is_folder: Callable[[str], bool] = os.path.isdir,
+    exists: Callable[[str], bool] = os.path.exists,
 ) -> dict[str, str]:
     """File name -> text, all for one folder; empty in mode `off`.
 
@@ -62,14 +67,21 @@ def render(
         retry=config.instance.nginx.retry_on_core_crash,
         folder="" if mode == "managed" else f"{paths.nginx}/current/",
     )
-    rendering = _Rendering(config=config, hop=hop, http2=build is not None and build.can_http2, is_folder=is_folder)
-    body = [scgi.upstream(config.name, paths.request), *_servers(rendering)]
+    rendering = _Rendering(
+        config=config,
+        hop=hop,
+        http2=build is not None and build.can_http2,
+        is_folder=is_folder,
+        upgraded=frozenset(name for name, app in config.apps.items() if _may_speak_http(app, exists)),
+    )
+    body = [scgi.upstream(config.name, paths.request)]
+    body += upgrades.in_http(hop, paths.request_http) if rendering.upgraded else []
+    body += _servers(rendering)
     files = {
         scgi.PARAMETERS_FILE: serialize(scgi.request_parameters(), heading="What the core is told of every request."),
     }
     for name, app in config.apps.items():
-        text = serialize(scgi.app_pass(hop, name, app), heading=f"How requests get to the application {name}.")
-        files[locations.app_file(name)] = text
+        files |= _app_files(rendering, name, app)
     if mode == "external":
         return {EXTERNAL_FILE: serialize(body, heading=_external_heading(config, paths))} | files
     main = process.main(config, paths=paths, workers=workers, user=user, group=group, open_files=open_files)
@@ -78,6 +90,27 @@ def render(
         MANAGED_FILE: serialize([*main, http], heading=f"nginx of the instance {config.name}. {_WARNING}"),
         MEDIA_TYPES_FILE: serialize([mediatypes.types()], heading="Content types of static files."),
     } | files
+
+
+def _may_speak_http(app: App, exists: Callable[[str], bool]) -> bool:
+    kind = apptypes.told(app)
+    if kind is None and apptypes.leaves_it_to_files(app):
+        kind = apptypes.detect(app.app_root, exists=exists)
+    return kind is not None and kind.speaks_http
+
+
+def _app_files(rendering: _Rendering, name: str, app: App) -> dict[str, str]:
+    hop = rendering.hop
+    ways = scgi.app_pass(hop, name, app)
+    files = {}
+    if name in rendering.upgraded:
+        ways = [*upgrades.turn_off(name), *ways]
+        text = serialize(
+            upgrades.upgrade_pass(hop, name, app), heading=f"How WebSockets get to the application {name}."
+        )
+        files[upgrades.upgrade_file(name)] = text
+    files[locations.app_file(name)] = serialize(ways, heading=f"How requests get to the application {name}.")
+    return files
 
 
 _WARNING: Final = "Rendered from its configuration; never edit this."
@@ -104,6 +137,8 @@ def _site_body(rendering: _Rendering, site: sites.Site) -> list[Directive]:
         app = rendering.config.apps[name]
         root = locations.document_root(app, is_folder=rendering.is_folder)
         body += locations.app_locations(name, app, root=root, folder=rendering.hop.folder)
+        if name in rendering.upgraded:
+            body.append(upgrades.upgrade_location(name, rendering.hop.folder))
     if all(base_uri != "/" for base_uri, _ in site.apps):
         body.append(servers.nothing_at_the_root())
     return body

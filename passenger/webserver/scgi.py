@@ -60,6 +60,10 @@ DROPPED_HEADERS: Final = (
 )
 
 
+IGNORED_HEADERS: Final = ("X-Accel-Redirect", "X-Accel-Expires", "X-Accel-Charset", "X-Accel-Limit-Rate")
+"""Of responses; they would have nginx do something."""
+
+
 def upstream_name(instance: str) -> str:
     """Name of the upstream of an instance."""
     return f"passenger_{instance}"
@@ -156,9 +160,7 @@ def _hand_over(hop: Hop, target: str, *, seconds: float) -> list[Directive]:
         directive("scgi_pass_request_body", "on"),
         directive("scgi_intercept_errors", "off"),
         directive("scgi_ignore_client_abort", "off"),
-        directive(
-            "scgi_ignore_headers", "X-Accel-Redirect", "X-Accel-Expires", "X-Accel-Charset", "X-Accel-Limit-Rate"
-        ),
+        directive("scgi_ignore_headers", *IGNORED_HEADERS),
         directive("error_page", "502", "504", AWAY),
         directive("scgi_param", "SCGI", "1"),
         directive("scgi_param", "PASSENGER_CONNECT_SECRET", hop.secret),

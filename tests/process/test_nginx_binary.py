@@ -91,6 +91,7 @@ def everything(root: Path) -> InstanceConfig:
         "b": replace(app, base_uri="/b", nginx=AppNginx(static_max_age=60.0, response_buffering=False)),
         "c": App(app_root="/nowhere", nginx=AppNginx(request_buffering=False)),
         "d": App(app_root="/nowhere", base_uri="/d"),
+        "e": App(app_root="/nowhere", base_uri="/e", app_type="node"),
     }
     listen = (Listener(address="127.0.0.1:18080"), Listener(address="127.0.0.1:18081"))
     admin = Admin(listen="127.0.0.1:18082")

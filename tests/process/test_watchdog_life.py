@@ -195,7 +195,7 @@ def test_core_gets_the_umask_and_no_private_variable() -> None:
             root = Path(watchdog.paths.root)
             modes = {entry.name: entry.stat().st_mode & 0o777 for entry in root.iterdir()}
             assert modes.pop("properties.json") == modes.pop("creation_finalized") == 0o644
-            assert modes.pop("request") == 0o660
+            assert modes.pop("request") == modes.pop("request_http") == 0o660
             assert modes.pop("nginx") == (0o711 if os.geteuid() == 0 else 0o700)
             assert modes == {
                 "lock": 0o600,
