@@ -29,6 +29,9 @@ from passenger.watchdog.reload import Reload
 LONGEST_PATIENCE: Final = 60.0
 """Seconds that workers of a dead nginx master may take at most to finish their requests."""
 
+SAME_SIGNAL: Final = 0.3
+"""Seconds within which the same signal again is no second wish: `timeout` signals a process and its group."""
+
 Answer = Callable[[Mapping[str, Any]], None]
 
 
@@ -71,6 +74,7 @@ class Supervisor:
             else None
         )
         self._nginx_tested = False
+        self._last_signal = (0, 0.0)
         self._reload: Reload | None = None
         self._reload_again = False
         self._waiting_core: tuple[int, Callable[[dict[str, Any] | None, str], None]] | None = None
@@ -88,6 +92,10 @@ class Supervisor:
         elif number == signal.SIGHUP:
             self.reload(lambda _: None)
         else:
+            now = self._loop.clock.monotonic()
+            before, self._last_signal = self._last_signal, (number, now)
+            if before[0] == number and now - before[1] < SAME_SIGNAL:
+                return  # one wish, sent to the process and to its group
             self._log.info("received a signal", signal=signal.Signals(number).name)
             self.stop(fast=False)
 

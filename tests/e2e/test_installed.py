@@ -41,7 +41,7 @@ def users(pid: int) -> dict[str, set[int]]:
     for process in psutil.Process(pid).children(recursive=True):
         line = " ".join(process.cmdline())
         kind = next(
-            (k for k in ("nginx: worker", "nginx: master", "passenger.core", "wsgi_loader") if k in line), "other"
+            (k for k in ("nginx: worker", "nginx: master", "passenger.core", "wsgi_") if k in line), "other"
         )
         found.setdefault(kind, set()).add(process.uids().real)
     return found
@@ -73,7 +73,7 @@ load_shell_envvars = true
         assert two.text == f'[{nobody.pw_uid}, {nobody.pw_gid}, [{nobody.pw_gid}], "{nobody.pw_dir}", "nobody"]'
         assert fetch(port, "/hello.txt", host="one.test").text == "static"
         seen = users(instance.process.pid)
-        assert seen["wsgi_loader"] == {daemon.pw_uid, nobody.pw_uid}
+        assert seen["wsgi_"] == {daemon.pw_uid, nobody.pw_uid}
         assert 0 not in seen["nginx: worker"]
         assert seen["passenger.core"] == {0}
         assert instance.stop() == 0
@@ -90,7 +90,7 @@ def test_core_drops_root_when_it_can(installation: Installation, site: Path) -> 
     with running(installation.passenger, config) as instance:
         assert str(nobody.pw_uid) in fetch(port).text
         seen = users(instance.process.pid)
-        assert seen["passenger.core"] == seen["wsgi_loader"] == {nobody.pw_uid}
+        assert seen["passenger.core"] == seen["wsgi_"] == {nobody.pw_uid}
         assert instance.run("status").returncode == 0
         assert instance.stop() == 0
 

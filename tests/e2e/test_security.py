@@ -79,6 +79,7 @@ def test_modes_and_owners_of_the_instance_directory(site: ProbeSite) -> None:
     allowed = {
         "": "0711 root",
         "request": "0660 root",
+        "request_http": "0660 root",
         "properties.json": "0644 root",
         "creation_finalized": "0644 root",
         "nginx": "0711 root",

@@ -94,6 +94,17 @@ def test_second_signal_stops_fast() -> None:
         assert not Path(watchdog.paths.root).exists()
 
 
+def test_the_same_signal_twice_at_once_is_one_wish() -> None:
+    """`timeout` signals a process and its group: that drains, it does not stop fast."""
+    with registry() as folder, running(make_plan(folder, mode="stubborn", drain_timeout=0.6)) as watchdog:
+        watchdog.wait_ready()
+        watchdog.signal(signal.SIGTERM)
+        watchdog.wait_line(r'core got .*"drain"')
+        watchdog.signal(signal.SIGTERM)
+        watchdog.wait_line(r"drain deadline")
+        assert watchdog.wait_exit() == 1
+
+
 def test_missed_drain_deadline_is_exit_1() -> None:
     """A core that does not drain in time is terminated and the status says so."""
     with registry() as folder, running(make_plan(folder, mode="stubborn", drain_timeout=0.3)) as watchdog:
