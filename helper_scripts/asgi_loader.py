@@ -15,7 +15,8 @@ import os
 import sys
 
 from passenger_asgi_loader.application import load
-from passenger_asgi_loader.process import Prepared, give_up, serve
+from passenger_asgi_loader.giving_up import give_up
+from passenger_asgi_loader.process import Prepared, serve
 from passenger_loader.forking import show_as
 from passenger_loader.talk import Explanation, shake_hands
 

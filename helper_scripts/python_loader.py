@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
+from passenger_asgi_loader.giving_up import give_up
 from passenger_asgi_loader.kinds import asgi_or_wsgi
-from passenger_asgi_loader.process import give_up
 from passenger_loader.forking import show_as
 from passenger_loader.talk import Explanation, shake_hands
 

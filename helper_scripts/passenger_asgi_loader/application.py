@@ -7,7 +7,6 @@ Rules.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import os
@@ -103,6 +102,8 @@ def explained(error: BaseException) -> str:
 
 
 def in_loop() -> bool:
+    import asyncio  # not on top: what turns out to be WSGI may never need it
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -6,7 +6,6 @@ from passenger_loader.server import Server
 from passenger_loader.talk import Explanation, say
 
 from .application import FACTORY, OLD_STYLE, fault_of, is_asgi, load, load_object
-from .process import Prepared, loop_factory, serve
 
 TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:
@@ -35,6 +34,8 @@ def asgi_or_wsgi(options: Mapping[str, str]) -> tuple[str, Serve]:
 
 
 def _asgi(app: Any, options: Mapping[str, str]) -> tuple[str, Serve]:
+    from .process import Prepared, loop_factory, serve  # not on top: what turns out to be WSGI needs no event loop
+
     prepared = Prepared(app, options)
     loop_factory()  # only its import, which processes forked from here then share
     return "asgi:", lambda own: serve(lambda: prepared, own)

@@ -18,7 +18,7 @@ from passenger_loader.hooks import drop_connections, run_after_fork
 from passenger_loader.talk import Explanation, say, shake_hands
 
 from .application import MODULE
-from .process import give_up
+from .giving_up import give_up
 
 TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:

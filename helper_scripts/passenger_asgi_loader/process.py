@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 
-from passenger_loader.talk import explain, say
+from passenger_loader.talk import say
 
 from .engine import Engine
 from .front import Front
@@ -15,7 +15,7 @@ from .server import Server
 TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any, NoReturn
+    from typing import Any
 
 
 class Prepared:
@@ -37,14 +37,6 @@ def serve(prepare: Callable[[], Prepared], options: Mapping[str, str]) -> int:
     status = loop.run_until_complete(_serve(prepare, options))
     finish(loop)
     return status
-
-
-def give_up(error: BaseException) -> NoReturn:
-    """Tell the spawner why there will be no Ready, and end at once: threads of the application may hang forever."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    explain(error)
-    os._exit(1)
 
 
 async def _serve(prepare: Callable[[], Prepared], options: Mapping[str, str]) -> int:
