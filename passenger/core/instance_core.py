@@ -72,6 +72,8 @@ class InstanceCore:
         match message.get("command"):
             case "drain":
                 self._begin_drain(float(message.get("timeout", 0.0)))
+            case "close_tunnels":
+                self._handler.close_tunnels()
             case "reload":
                 self._reload(message)
             case other:

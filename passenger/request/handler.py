@@ -107,11 +107,15 @@ class RequestHandler:
                 pass
             self.loop.remove_reader(sock.fileno())
         self._listeners.clear()
+        self.close_tunnels()
+        self._drained = drained
+        self._check_drained()
+
+    def close_tunnels(self) -> None:
+        """The instance goes down: end WebSockets politely, also those that are opened from now on."""
         self.is_draining = True
         for tunnel in list(self.tunnels):
             tunnel.drain()
-        self._drained = drained
-        self._check_drained()
 
     def close(self) -> None:
         """Stop at once: requests in progress are cut, so that no web server takes them as whole. Idempotent."""

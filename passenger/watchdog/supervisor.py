@@ -293,6 +293,8 @@ class Supervisor:
             nginx.start(self.plan)
         elif do is Do.DRAIN:
             nginx.signal(signal.SIGQUIT)
+            # nginx waits for its connections, and a WebSocket does not end by itself.
+            self._core.send({"command": "close_tunnels"})
         else:
             nginx.signal(signal.SIGTERM if do is Do.TERMINATE else signal.SIGKILL)
 

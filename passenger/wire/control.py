@@ -8,6 +8,7 @@ Feedback channel, agent -> watchdog:
     {"event": "reload_failed", "id": n, "reason": "..."}
 Feedback channel, watchdog -> agent:
     {"command": "drain", "timeout": seconds}            stop accepting, finish, stop applications, exit 0
+    {"command": "close_tunnels"}                        the instance drains: WebSockets that are open end soon (1001)
     {"command": "reload", "id": n, "config": {...}}     resolved configuration (`passenger.config.resolved`)
 EOF on the feedback channel is death of the other end: the agent stops what it runs and exits.
 
