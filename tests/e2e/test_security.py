@@ -138,17 +138,18 @@ def attempts(sockets: list[str], account: pwd.struct_passwd, *, say: str) -> dic
 def test_other_users_are_refused_at_every_socket(site: ProbeSite, user: str) -> None:
     """F10, F11: whoever is not meant does not get as far as being heard."""
     sockets = [str(p) for p in folder(site).rglob("*") if p.is_socket() and str(p) not in own_sockets(user, site)]
-    assert {Path(path).name for path in sockets} >= {"request", "core_api", "watchdog_api"}
+    assert {Path(path).name for path in sockets} >= {"request", "request_http", "core_api", "watchdog_api"}
     outcome = attempts(sockets, pwd.getpwnam(user), say='{"verb": "status"}\n')
     assert set(outcome.values()) == {"EACCES"}
 
 
-def test_the_web_servers_user_may_only_knock_at_the_request_socket(site: ProbeSite) -> None:
+def test_the_web_servers_user_may_only_knock_at_the_request_sockets(site: ProbeSite) -> None:
     """F10, F12: what is no request of our nginx is answered 400 and no more; the other sockets stay closed."""
     worker = psutil.Process(site.component("nginx")).children()[0].uids().real
-    sockets = [str(folder(site) / name) for name in ("request", "core_api", "watchdog_api")]
-    outcome = attempts(sockets, pwd.getpwuid(worker), say="1:x,")
+    sockets = [str(folder(site) / name) for name in ("request", "request_http", "core_api", "watchdog_api")]
+    outcome = attempts(sockets, pwd.getpwuid(worker), say="1:x,\r\n\r\n")
     assert outcome.pop(sockets[0]).startswith("HTTP/1.1 400 ")
+    assert outcome.pop(sockets[1]).startswith("HTTP/1.1 400 ")
     assert set(outcome.values()) == {"EACCES"}
 
 
