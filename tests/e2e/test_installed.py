@@ -40,9 +40,7 @@ def users(pid: int) -> dict[str, set[int]]:
     found: dict[str, set[int]] = {}
     for process in psutil.Process(pid).children(recursive=True):
         line = " ".join(process.cmdline())
-        kind = next(
-            (k for k in ("nginx: worker", "nginx: master", "passenger.core", "wsgi_") if k in line), "other"
-        )
+        kind = next((k for k in ("nginx: worker", "nginx: master", "passenger.core", "wsgi_") if k in line), "other")
         found.setdefault(kind, set()).add(process.uids().real)
     return found
 
