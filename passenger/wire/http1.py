@@ -41,6 +41,8 @@ HOP_BY_HOP: Final = frozenset(
 )
 _REMOVED: Final = HOP_BY_HOP | {b"status", b"x-sendfile"}
 _MAX_LENGTH_DIGITS: Final = 18
+_NODE: Final = b"\r\nConnection: keep-alive\r\n"
+"""Node says it with every response; in HTTP/1.1 it means nothing, so without it the head is a usual one."""
 
 
 class BadResponse(ProtocolError):  # noqa: N818 - the words of the status that the client gets
@@ -87,6 +89,8 @@ def parse_response_head(head: bytes, *, bodiless: bool) -> ResponseHead:
     """Read one head, blank line included. `bodiless` = the request was HEAD. Raises BadResponse."""
     if head[:7] != b"HTTP/1." or head[7:9] not in (b"1 ", b"0 ") or not head[9:12].isdigit() or head[12] not in b" \r":
         raise BadResponse("the response does not begin with an HTTP/1.x status line")
+    if _NODE in head and head[7] == 0x31:
+        head = head.replace(_NODE, b"\r\n", 1)
     status = int(head[9:12])
     if status < 100 or status == 101:
         raise BadResponse(f"the response has the status {status}")

@@ -40,8 +40,14 @@ from passenger.spawn.spawner import AppSocket
 from tests.support.pool import StillFactory, StillProcess, limits
 
 SECRET = b"s" * 32
+KINDS = ("plain", "handler", "http")
 BODY = b"Hello, world!"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
+NODE_ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nDate: Sun, 22 Nov 2026 11:00:00 GMT\r\n"
+    b"Connection: keep-alive\r\n\r\n%b" % (len(BODY), BODY)
+)
+"""What Node says under our loader."""
 
 
 def scgi_request(headers: int) -> bytes:
@@ -68,8 +74,8 @@ def scgi_request(headers: int) -> bytes:
     return b"%d:%b," % (len(block), block)
 
 
-def application(path: str) -> None:
-    """A kept-alive session application that answers everything the same way."""
+def application(path: str, *, http: bool) -> None:
+    """A kept-alive application that answers everything the same way, in HTTP/1.1 or the session protocol."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(512)
@@ -85,9 +91,9 @@ def application(path: str) -> None:
                         selector.unregister(key.fileobj)
                         key.fileobj.close()
                         continue
-                    if len(data) != struct.unpack("!I", data[:4])[0] + 4:
+                    if not (data.endswith(b"\r\n\r\n") if http else len(data) == struct.unpack("!I", data[:4])[0] + 4):
                         raise SystemExit("the request did not come in one piece")
-                    key.fileobj.sendall(ANSWER)
+                    key.fileobj.sendall(NODE_ANSWER if http else ANSWER)
 
 
 class PlainProxy(asyncio.Protocol):
@@ -143,6 +149,7 @@ async def serve_handler(
     secret: bytes = SECRET,
     app: str = "bench",
     processes: int = 6,
+    http: bool = False,
 ) -> None:
     """The RequestHandler and a Pool in front of one real process that stands for several, until cancelled."""
     loop = asyncio.get_running_loop()
@@ -166,7 +173,8 @@ async def serve_handler(
             process = StillProcess()
             process.pid = app_pid
             process.connect_password = "p" * 43
-            process.sockets = (AppSocket("main", f"unix:{app_path}", "session", 1),)
+            speaks = AppSocket("main", f"unix:{app_path}", "http_session", 0) if http else None
+            process.sockets = (speaks or AppSocket("main", f"unix:{app_path}", "session", 1),)
             start.outcome.set_result(process)
     handler = RequestHandler(
         loop=loop,
@@ -195,7 +203,7 @@ def server(kind: str, path: str, app_path: str, app_pid: int, control: Connectio
         if kind == "plain":
             await serve_plain(listener, app_path)
         else:
-            await serve_handler(listener, app_path, app_pid)
+            await serve_handler(listener, app_path, app_pid, http=kind == "http")
 
     calls: Counter[str] = Counter()
 
@@ -251,7 +259,7 @@ def load(path: str, request: bytes, count: int, concurrency: int) -> float:
 def measure(kind: str, folder: Path, args: argparse.Namespace) -> float:
     """CPU microseconds of the server per request."""
     path, app_path = str(folder / kind), str(folder / f"{kind}-app")
-    app = multiprocessing.Process(target=application, args=(app_path,), daemon=True)
+    app = multiprocessing.Process(target=application, args=(app_path,), kwargs={"http": kind == "http"}, daemon=True)
     app.start()
     while not Path(app_path).exists():
         os.sched_yield()
@@ -298,17 +306,18 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--calls", action="store_true", help="count the calls of a request")
-    parser.add_argument("--only", choices=("plain", "handler"))
+    parser.add_argument("--only", choices=KINDS)
     args = parser.parse_args()
     best: dict[str, float] = {}
     for round_ in range(args.rounds):
-        for kind in [args.only] if args.only else ["plain", "handler"]:
+        for kind in [args.only] if args.only else KINDS:
             with tempfile.TemporaryDirectory(dir="/tmp", prefix="pp") as folder:
                 used = measure(kind, Path(folder), args)
                 best[kind] = min(used, best.get(kind, used))
         print(f"-- round {round_ + 1}")
     if not args.only:
         print(f"handler / plain proxy = {best['handler'] / best['plain']:.2f}")
+        print(f"http_session / session protocol = {best['http'] / best['handler']:.2f}")
 
 
 if __name__ == "__main__":
