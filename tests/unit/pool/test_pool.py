@@ -263,6 +263,30 @@ def test_reload_reports_and_rolls(house: House) -> None:
     assert [spawner.app.app_env for spawner in house.factory.spawners if not spawner.is_closed] == ["x"]
 
 
+def test_sessions_without_end_are_told_that_their_process_leaves(house: House) -> None:
+    """Once, when the new process is ready; one that comes to its end within that call ends the old process."""
+
+    class Chat:
+        told = 0
+
+        def process_leaves(self) -> None:
+            self.told += 1
+            pool.release(session)
+
+    pool = house.pool(a=app(min_instances=1))
+    pool.start()
+    old = house.ready()
+    session = get(pool).granted()
+    chat = Chat()
+    session.process.upgraded[chat] = None
+    pool.apply(limits(), {"a": app(min_instances=1, app_env="x")})
+    house.turn()
+    assert (chat.told, session.process.takes_requests()) == (0, True)
+    house.ready()
+    assert (chat.told, session.process.takes_requests()) == (1, False)
+    assert old.asked == ["stop"]
+
+
 def test_a_roll_that_fails_is_reported_and_the_old_process_serves(house: House) -> None:
     pool = house.pool(a=app(min_instances=1))
     pool.start()
