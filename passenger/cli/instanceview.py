@@ -28,6 +28,8 @@ def status_lines(snapshot: Snapshot, *, now: float, heading: Paint = plain, verb
         f"Requests: {requests['active']} active, {requests['handled']} handled, "
         f"{requests['aborted']} aborted, {requests['malformed']} malformed"
     )
+    if requests["upgraded"]:
+        yield f"WebSockets and other upgrades: {requests['tunnels']} open, {requests['upgraded']} in all"
     yield ""
     yield from pool_lines(core, now=now, heading=heading, verbose=verbose)
 

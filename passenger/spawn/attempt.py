@@ -60,6 +60,7 @@ class Attempt(Generic[P]):
                 socket_dir=self._spec.context.socket_dir,
                 pid=self.process.pid,
                 uid=self._spec.identity.uid,
+                by_session=announced.protocol == "http_session",
             )
         limit = self._spec.app.force_max_concurrent_requests_per_process
         return tuple(_socket(announced, limit) for announced in ready.sockets)

@@ -3,7 +3,8 @@
 Rules (fault matrix F14, CVE-2018-12027).
 1. A Unix socket lies directly inside the instance's own folder for application sockets, by name, not by path.
 2. It is a socket (lstat), owned by the application's user, and the process that listens on it is the one we started
-   (SO_PEERCRED tells who called listen, fact N11).
+   (SO_PEERCRED tells who called listen, fact N11); over HTTP also a member of the session that it leads, because a
+   program that knows nothing of us is started by a loader that stays.
 3. A TCP socket is on a loopback address.
 4. It is removed only if it is still a socket of that owner.
 """
@@ -20,17 +21,18 @@ from collections.abc import Iterator
 from typing import Final
 
 from passenger.config.paths import UNIX_PATH_MAX
+from passenger.posix.process import session_of
 from passenger.spawn.failure import SpawnFailure
 
 PEER_CREDENTIALS: Final = struct.Struct("3i")
 
 
-def check(address: str, *, socket_dir: str, pid: int, uid: int) -> None:
-    """Raise SpawnFailure unless the address can be trusted."""
+def check(address: str, *, socket_dir: str, pid: int, uid: int, by_session: bool = False) -> None:
+    """Raise SpawnFailure unless the address can be trusted; `by_session`: a member of the session may listen, too."""
     if address.startswith("unix:"):
         path = address.removeprefix("unix:")
         _check_file(path, socket_dir, uid)
-        connect(path, pid).close()
+        connect(path, pid, by_session=by_session).close()
     else:
         _check_tcp(address)
 
@@ -40,12 +42,12 @@ def check_preloader(address: str, *, socket_dir: str, uid: int) -> None:
     _check_file(address.removeprefix("unix:"), socket_dir, uid)
 
 
-def connect(address: str, pid: int) -> socket.socket:
-    """A non-blocking connection whose other end is that process. Raises SpawnFailure."""
+def connect(address: str, pid: int, *, by_session: bool = False) -> socket.socket:
+    """A non-blocking connection whose other end is that process, or of its session. Raises SpawnFailure."""
     path = address.removeprefix("unix:")
     conn = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        _connect(conn, path, pid)
+        _connect(conn, path, pid, by_session=by_session)
     except SpawnFailure:
         conn.close()
         raise
@@ -81,7 +83,7 @@ def _check_file(path: str, socket_dir: str, uid: int) -> None:
         raise SpawnFailure("socket-foreign-owner", f"{path} belongs to user {found.st_uid}, not to {uid}")
 
 
-def _connect(conn: socket.socket, path: str, pid: int) -> None:
+def _connect(conn: socket.socket, path: str, pid: int, *, by_session: bool) -> None:
     try:
         conn.connect(path)
     except OSError as error:
@@ -89,7 +91,7 @@ def _connect(conn: socket.socket, path: str, pid: int) -> None:
     listener, _, _ = PEER_CREDENTIALS.unpack(
         conn.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS.size)
     )
-    if listener != pid:
+    if listener != pid and not (by_session and session_of(listener) == pid):
         raise SpawnFailure(
             "socket-foreign-process",
             f"{path} is listened on by process {listener}, not by {pid}",

@@ -41,6 +41,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args): pass
 http.server.ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
 """
+SOCKET_SERVER = """
+import http.server, os, socketserver
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        self.send_response(200); self.send_header("Content-Length", "5"); self.end_headers(); self.wfile.write(b"hello")
+    def log_message(self, *args): pass
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer): pass
+Server(os.environ["SOCKET"], Handler).serve_forever()
+"""
 METEOR = f"#!{sys.executable}\n" + SERVER.replace(
     'os.environ["HOST"], int(os.environ["PORT"])', "'127.0.0.1', int(__import__('sys').argv[3])"
 )
@@ -92,6 +102,7 @@ def answer(here: Place, app: App, **changes: Any) -> AppSocket:
         ({"src/main.cjs": NODE}, {"startup_file": "src/main.cjs"}, "http_session", 0),
         ({"app.js": NODE}, {"force_max_concurrent_requests_per_process": 5, "thread_count": 9}, "http_session", 5),
         ({"server.py": SERVER}, {"app_start_command": f"{sys.executable} server.py"}, "http_session", 0),
+        ({"server.py": SOCKET_SERVER}, {"app_start_command": f"{sys.executable} server.py"}, "http_session", 0),
     ],
 )
 def test_each_type(here: Place, files: dict[str, str], keys: dict[str, Any], protocol: str, concurrency: int) -> None:
