@@ -36,7 +36,7 @@ a second request on a connection          x     x     x     x     x
 a connection without a request            x     x     x     x     x
 half-close with an open answer            x     x     x     x     x
 SIGTERM with an open answer               x     x     x     x     x
-half-close with an idle connection        x     x     x     x     -
+half-close with an idle connection        x     x     x     x     x
 """
 BROKEN = {
     "wsgi": "raise RuntimeError('cannot: load')",

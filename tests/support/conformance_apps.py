@@ -114,7 +114,7 @@ require('http').createServer((req, res) => {
 """
 
 GENERIC = """
-import http.server, os, signal, socketserver, sys, threading
+import contextlib, http.server, os, signal, socket, socketserver, sys, threading
 sys.stdout.write("loading")
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -139,7 +139,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(body)
+        self.server.idle.add(self.connection)
         self.close_connection = self.close_connection or self.server.is_ending
+
+    def parse_request(self):
+        self.server.idle.discard(self.connection)
+        return super().parse_request()
+
+    def finish(self):
+        self.server.idle.discard(self.connection)
+        super().finish()
 
     do_POST = do_HEAD = do_GET
 
@@ -156,9 +165,13 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = False
     request_queue_size = 128
     is_ending = False
+    idle = set()
 
 def stop(*_):
     server.is_ending = True
+    for connection in list(server.idle):
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RD)
     threading.Thread(target=server.shutdown).start()
 
 server = Server(os.environ["SOCKET"], Handler)
