@@ -174,7 +174,7 @@ def test_rack_3_has_no_rewind() -> None:
     """So nothing is kept."""
     with rack_loader(APPS / "rack_app", ruby=rack3()) as (made, worker):
         assert fresh(worker, "/again", b"body")[0] == "500 Internal Server Error"
-        assert "undefined method `rewind'" in made.errors()
+        made.wait_error("undefined method `rewind'")
 
 
 def test_a_large_body_is_streamed_both_ways(conn: Connection) -> None:
@@ -210,7 +210,7 @@ def test_a_client_that_leaves_in_its_body_is_an_error_for_the_reader(broken: tup
     conn.sock.sendall(request_bytes(head) + b"part")
     conn.sock.shutdown(socket.SHUT_WR)
     assert conn.response()[2] == b""
-    assert "read failed: PhusionPassenger::Loader::BodyCutShort" in broken[0].errors()
+    broken[0].wait_error("read failed: PhusionPassenger::Loader::BodyCutShort")
 
 
 def test_the_framing_of_each_kind_of_response(ruby: Ruby, conn: Connection) -> None:
@@ -264,7 +264,7 @@ def test_head_has_no_body(conn: Connection, path: str) -> None:
 def test_rack_errors_go_to_stderr(valid: tuple[RackProgram, Worker], conn: Connection) -> None:
     """At once."""
     get(conn, "/errors")
-    assert "said to rack.errors" in valid[0].errors()
+    valid[0].wait_error("said to rack.errors")
 
 
 def test_an_error_before_the_head_is_a_500(valid: tuple[RackProgram, Worker]) -> None:
@@ -275,8 +275,8 @@ def test_an_error_before_the_head_is_a_500(valid: tuple[RackProgram, Worker]) ->
         assert (status, headers["connection"]) == ("500 Internal Server Error", "close")
         assert b"boom" not in body
         assert conn.is_closed()
-    assert "boom (RuntimeError)" in valid[0].errors()
-    assert "boom early (RuntimeError)" in valid[0].errors()
+    valid[0].wait_error("boom (RuntimeError)")
+    valid[0].wait_error("boom early (RuntimeError)")
     assert "helper_scripts" not in valid[0].errors()
 
 
@@ -444,7 +444,7 @@ def test_a_body_whose_close_fails_is_reported(broken: tuple[RackProgram, Worker]
     """The response is whole already."""
     assert get(bad, "/close-fails")[2] == b"body"
     assert bad.is_closed()
-    assert "close failed" in broken[0].errors()
+    broken[0].wait_error("close failed")
 
 
 def test_an_error_after_a_hijack_is_only_reported(broken: tuple[RackProgram, Worker], bad: Connection) -> None:
@@ -452,7 +452,7 @@ def test_an_error_after_a_hijack_is_only_reported(broken: tuple[RackProgram, Wor
     bad.send({"PATH_INFO": "/hijack-late", "REQUEST_URI": "/"})
     assert bad.is_closed()
     assert fresh(broken[1], "/x")[2] == b"ok"
-    assert "after (RuntimeError)" in broken[0].errors()
+    broken[0].wait_error("after (RuntimeError)")
 
 
 @pytest.mark.parametrize("method", ["PING", "ping"])
@@ -490,7 +490,7 @@ def test_a_wrong_password_is_no_way_in(valid: tuple[RackProgram, Worker]) -> Non
         conn = valid[1].connect()
         conn.send({"PATH_INFO": "/x", "REQUEST_URI": "/"}, password=password)
         assert conn.is_closed()
-    assert "wrong connect password" in valid[0].errors()
+    valid[0].wait_error("wrong connect password")
 
 
 @pytest.mark.parametrize(

@@ -228,8 +228,8 @@ def test_threads_that_will_be_missing_are_named() -> None:
     source = "Thread.new { Thread.stop }.name = 'poller'\n"
     with rack_preloader(source + OK) as preloader:
         preloader.worker()
-        assert "poller" in preloader.program.errors()
-        assert "PhusionPassenger.on_event(:starting_worker_process)" in preloader.program.errors()
+        preloader.program.wait_error("poller")
+        preloader.program.wait_error("PhusionPassenger.on_event(:starting_worker_process)")
 
 
 def test_database_connections_are_not_shared() -> None:

@@ -33,6 +33,7 @@ class Worker:
         (announced,) = [line.decode() for line in said if line.startswith(b"!> socket: ")]
         lines.close()
         self.path = announced.split(";")[1].removeprefix("unix:")
+        self.pidfd = os.pidfd_open(self.pid)
 
     def ask(self) -> bytes:
         connection = Connection(self.path)
@@ -109,6 +110,7 @@ class Preloader:
     def close(self) -> None:
         for worker in self.workers:
             worker.close()
+            assert self.waits_for(worker.pidfd), f"process {worker.pid} does not end with its stdin"
         self.process.kill()
         self.process.wait(DEADLINE)
         assert self.process.stdin is not None

@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -150,6 +152,15 @@ class RackProgram:
     def errors(self) -> str:
         """What was written to stderr so far."""
         return os.pread(self.stderr, 1_000_000, 0).decode()
+
+    def wait_error(self, text: str) -> str:
+        """Everything on stderr once `text` stands there: a program writes it after it has answered."""
+        deadline = time.monotonic() + DEADLINE
+        pause = threading.Event()
+        while text not in (found := self.errors()):
+            assert time.monotonic() < deadline, f"no {text!r} in {found!r}"
+            pause.wait(0.01)
+        return found
 
     def status(self) -> int:
         """Its exit status, within the deadline."""
