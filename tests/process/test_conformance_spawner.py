@@ -1,0 +1,219 @@
+"""Our spawner against loaders of somebody else, in Python, Ruby and Node.js: they play, byte by byte, what 1.0 allows.
+
+The third column says what comes of it: the sockets that take requests, or the category of the failure and its words.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from passenger.config.model import App
+from passenger.spawn.running import StartedProcess
+from passenger.spawn.spawner import AppSocket
+from tests.support.httploader import SocketHTTP
+from tests.support.nodeapps import needed
+from tests.support.spawning import Place, ask, exited, place, run
+
+FOREIGN = Path(__file__).resolve().parents[1] / "support" / "foreign"
+KINDS = {
+    "python": ("loader.py", "wsgi_loader.py", "passenger_wsgi.py"),
+    "ruby": ("loader.rb", "rack_loader.rb", "config.ru"),
+    "node": ("loader.js", "node_loader.js", "app.js"),
+}
+ALL = tuple(KINDS)
+HELLO = ["say", "!> I have control 1.0\n"]
+TALK = [HELLO, ["request"]]
+MAIN = "!> socket: main;unix:{SOCKET};@;1\n"
+DEBUG = "!> socket: http;tcp://127.0.0.1:{PORT};http;1\n"
+ERROR = "!> Error\n!> \nThe gem <b>foo</b> is missing\n"
+
+STARTS: dict[str, tuple[tuple[str, ...], list[list[str]]]] = {
+    "nothing unusual": (ALL, [*TALK, ["say", f"!> Ready\n{MAIN}!> \n"], ["serve"]]),
+    "byte by byte": (
+        ALL,
+        [["spell", "!> I have control 1.0\n"], ["request"], ["spell", f"\n!> Ready\n{MAIN}!> \n"], ["serve"]],
+    ),
+    "output before, between and after": (
+        ALL,
+        [
+            ["say", "early\n!>early\n"],
+            *TALK,
+            ["say", f"I am !> Ready\n\nlate\n!> Ready\n{MAIN}!> \n!> Error\n"],
+            ["serve"],
+        ],
+    ),
+    "an unended line before Ready": (ALL, [*TALK, ["say", "unended"], ["say", f"\n!> Ready\n{MAIN}!> \n"], ["serve"]]),
+    "a socket for information": (ALL, [*TALK, ["say", f"!> Ready\n{MAIN}{DEBUG}!> \n"], ["serve"]]),
+    "the socket for information first": (ALL, [*TALK, ["say", f"!> Ready\n{DEBUG}{MAIN}!> \n"], ["serve"]]),
+    "its own pid": (ALL, [*TALK, ["say", f"!> Ready\n!> pid: {{PID}}\n{MAIN}!> \n"], ["serve"]]),
+    "it executes itself again": (
+        ("python", "ruby"),
+        [*TALK, ["say", "once more\n"], ["again"], *TALK, ["say", f"!> Ready\n{MAIN}!> \n"], ["serve"]],
+    ),
+    "HTTP over TCP": (
+        ("python",),
+        [*TALK, ["say", "!> Ready\n!> socket: main;tcp://127.0.0.1:{PORT};http_session;0\n!> \n"], ["serve http"]],
+    ),
+}
+FAILS: dict[str, tuple[list[list[str]], str, str]] = {
+    "Error instead of the handshake": ([["say", ERROR], ["exit", "1"]], "load-error", "The gem <b>foo</b> is missing"),
+    "Error after the request": (
+        [*TALK, ["say", "\n" + ERROR], ["exit", "1"]],
+        "load-error",
+        "The gem <b>foo</b> is missing",
+    ),
+    "Error in HTML": (
+        [*TALK, ["say", ERROR.replace("!> \n", "!> html: true\n!> \n")], ["exit", "0"]],
+        "load-error",
+        "The gem <b>foo</b> is missing",
+    ),
+    "Error in two pieces": (
+        [*TALK, ["say", "!> Error\n!> \nThe ge"], ["say", "m is missing"], ["exit", "1"]],
+        "load-error",
+        "The gem is missing",
+    ),
+    "Error without a text": ([*TALK, ["say", "!> Error\n!> \n"], ["exit", "1"]], "load-error", "without a text"),
+    "Ready in an unended line": (
+        [*TALK, ["say", "unended!> Ready\n"], ["exit", "1"]],
+        "ended-before-ready",
+        "unended!> Ready",
+    ),
+    "it ends without a word": ([["exit", "0"]], "ended-before-handshake", ""),
+    "another version": ([["say", "!> I have control 2.0\n"], ["exit", "1"]], "handshake-version", "1.0"),
+    "Ready without a request": (
+        [["say", f"!> Ready\n{DEBUG}!> \n"], ["exit", "1"]],
+        "unexpected-control-line",
+        "Ready",
+    ),
+    "Error after Ready": ([*TALK, ["say", f"!> Ready\n{ERROR}"], ["exit", "1"]], "unexpected-control-line", "Error"),
+    "a key that is not legal": (
+        [*TALK, ["say", "!> Ready\n!> url: /\n!> \n"], ["exit", "1"]],
+        "unknown-ready-key",
+        "url",
+    ),
+    "three fields": (
+        [*TALK, ["say", "!> Ready\n!> socket: main;unix:/x;@\n!> \n"], ["exit", "1"]],
+        "bad-socket-line",
+        "",
+    ),
+    "no socket for requests": ([*TALK, ["say", f"!> Ready\n{DEBUG}!> \n"], ["exit", "1"]], "no-request-socket", ""),
+}
+
+
+@pytest.fixture(name="here")
+def _here() -> Iterator[Place]:
+    needed("ruby", "ruby")
+    needed("node", "nodejs")
+    with place() as made:
+        for source, script, _ in KINDS.values():
+            shutil.copy(FOREIGN / source, made.root / "h" / script)
+        yield made
+
+
+def app_of(here: Place, language: str, steps: list[list[str]], **keys: Any) -> App:
+    """An application whose loader plays these steps."""
+    protocol = "http_session" if language == "node" else "session"
+    play = [[name, *(value.replace("@", protocol) for value in values)] for name, *values in steps]
+    return here.app("blog", {KINDS[language][2]: ""}, env={"PLAY": json.dumps(play)}, **keys)
+
+
+def said(process: StartedProcess) -> bytes:
+    """What its application answers to one request."""
+    if process.sockets[0].protocol == "session":
+        return ask(process)
+    http = SocketHTTP(process.sockets[0].address)
+    try:
+        return http.fetch()
+    finally:
+        http.close()
+
+
+@pytest.mark.parametrize(("case", "language"), [(case, language) for case in STARTS for language in STARTS[case][0]])
+def test_it_starts(here: Place, case: str, language: str) -> None:
+    """It is spoken to at the one socket for requests; it ends at the end of stdin, whatever its status; nothing is left."""
+
+    async def life() -> tuple[tuple[AppSocket, ...], bytes]:
+        process = await here.spawner(app_of(here, language, STARTS[case][1])).spawn()
+        answer = said(process)
+        sockets = process.sockets
+        process.request_stop()
+        await exited(process)
+        process.dispose()
+        return sockets, answer
+
+    (socket,), answer = run(life())
+    assert socket.name == "main"
+    assert f"\r\n{language} ".encode() in b"\r\n" + answer
+    assert here.socket_names() == []
+
+
+def test_what_it_prints_is_the_applications(here: Place) -> None:
+    """Every line that is no control line, in order, whole; after Ready there are no control lines any more."""
+
+    async def life() -> None:
+        process = await here.spawner(app_of(here, "python", STARTS["output before, between and after"][1])).spawn()
+        said(process)
+        process.request_stop()
+        await exited(process)
+        process.dispose()
+
+    run(life())
+    assert re.findall(r"stdout: (.*)", here.log_text()) == ["early", "!>early", "I am !> Ready", "", "late", "!> Error"]
+
+
+@pytest.mark.parametrize("language", ALL)
+def test_what_it_is_told(here: Place, language: str) -> None:
+    """The keys that loaders of 1.0 read, each on a line of its own; twice the same for one that starts over."""
+
+    async def life() -> str:
+        app = app_of(here, language, STARTS["nothing unusual"][1])
+        process = await here.spawner(app).spawn()
+        password = process.connect_password
+        process.request_stop()
+        await exited(process)
+        process.dispose()
+        return password
+
+    password = run(life())
+    told = dict(re.findall(r"told ([^:\n]+): (.*)", here.log_text()))
+    assert (
+        told
+        | {
+            "app_root": str(here.root / "blog"),
+            "app_group_name": "blog",
+            "startup_file": KINDS[language][2],
+            "socket_dir": str(here.sockets),
+            "connect_password": password,
+            "UNIX_PATH_MAX": "108",
+            "environment": "production",
+            "base_uri": "/",
+            "spawn_method": "direct",
+        }
+        == told
+    )
+    assert {
+        "passenger_root",
+        "passenger_version",
+        "gupid",
+        "app_type",
+        "process_title",
+        "log_level",
+        "start_timeout",
+    } <= set(told)
+
+
+@pytest.mark.parametrize("language", ALL)
+@pytest.mark.parametrize("case", FAILS)
+def test_it_fails(here: Place, case: str, language: str) -> None:
+    """With the category and, where it explains itself, its own words; nothing is left of it."""
+    steps, category, words = FAILS[case]
+    error = here.fails(app_of(here, language, steps))
+    assert error.category == category
+    assert words in f"{error.message}\n{error.output}"
