@@ -17,7 +17,7 @@ const server = http.createServer((req, res) => {
   req.socket.requests = (req.socket.requests || 0) + 1;
   const number = `${req.socket.number} ${req.socket.requests}`;
   req.on('data', (piece) => pieces.push(piece));
-  req.on('end', () => res.end(`node ${number} ${req.method} ${Buffer.concat(pieces)}`));
+  req.on('end', () => res.end(Buffer.concat([Buffer.from(`node ${number} ${req.method} `), ...pieces])));
 });
 server.on('connection', (socket) => { socket.number = ++connections; });
 
