@@ -42,6 +42,8 @@ class Server:
         self.threads = threads
         self.stopping = False
         self.exit_status = 0
+        self._looking = False
+        self._stdin_stirred = False
         self.vocabulary = Vocabulary()
         self.environ: Environ = base_environ(threads)
         self.path = os.path.join(socket_dir, "wsgi." + os.urandom(12).hex())
@@ -117,12 +119,22 @@ class Server:
         self._look_at_stdin()  # it may have ended before
 
     def _look_at_stdin(self) -> None:
-        """Throw away what has come; signals are not counted, so look until there is nothing more."""
-        poll = select.poll()
-        poll.register(0, select.POLLIN)
-        while not self.stopping and poll.poll(0):
-            if not read_stdin():
-                self.stop(0)
+        """Throw away what has come; signals are not counted, so look until there is nothing more.
+
+        The signal may come while this runs. Then it only leaves word: read by the handler, what was seen here would be
+        gone, and reading it here would wait for ever.
+        """
+        self._stdin_stirred = True
+        while self._stdin_stirred and not self._looking:
+            self._looking = True
+            poll = select.poll()
+            poll.register(0, select.POLLIN)
+            while self._stdin_stirred:
+                self._stdin_stirred = False
+                while not self.stopping and poll.poll(0):
+                    if not read_stdin():
+                        self.stop(0)
+            self._looking = False
 
 
 def read_stdin() -> bytes:

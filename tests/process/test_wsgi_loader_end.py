@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
+import shutil
 import signal
 import struct
+import tempfile
 from pathlib import Path
 
 import pytest
+from passenger_loader import server
 
 from tests.support.loader import Loader, loader, request
 
@@ -123,6 +127,38 @@ def test_bytes_on_stdin_mean_nothing() -> None:
         conn = made.connect()
         conn.send()
         assert conn.response()[2] == b"done"
+
+
+def test_the_signal_of_stdin_may_come_while_stdin_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It must not take away what was seen: the read that follows would wait for ever."""
+    folder = tempfile.mkdtemp(dir="/tmp", prefix="pp")
+    looked = server.Server(app=None, socket_dir=folder, password="", threads=1)
+    reader, writer = os.pipe()
+    saved = os.dup(0)
+    os.dup2(reader, 0)
+    reads = []
+
+    def interrupted() -> bytes:
+        looked._look_at_stdin()  # what the signal handler does
+        assert select.select([0], [], [], 0)[0], "the handler took what was about to be read"
+        reads.append(os.read(0, 4096))
+        return reads[-1]
+
+    monkeypatch.setattr(server, "read_stdin", interrupted)
+    try:
+        os.write(writer, b"x")
+        looked._look_at_stdin()
+        assert (reads, looked.stopping) == ([b"x"], False)
+        os.close(writer)
+        looked._look_at_stdin()
+        assert (reads, looked.stopping) == ([b"x", b""], True)
+    finally:
+        os.dup2(saved, 0)
+        for fd in (saved, reader):
+            os.close(fd)
+        looked.listener.close()
+        shutil.rmtree(folder)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def test_the_socket_is_private_and_random() -> None:
