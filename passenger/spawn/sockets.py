@@ -5,7 +5,7 @@ Rules (fault matrix F14, CVE-2018-12027).
 2. It is a socket (lstat), owned by the application's user, and the process that listens on it is the one we started
    (SO_PEERCRED tells who called listen, fact N11); over HTTP also a member of the session that it leads, because a
    program that knows nothing of us is started by a loader that stays.
-3. A TCP socket is on a loopback address.
+3. A TCP socket is on a loopback address, and speaks HTTP.
 4. It is removed only if it is still a socket of that owner.
 """
 
@@ -28,13 +28,19 @@ PEER_CREDENTIALS: Final = struct.Struct("3i")
 
 
 def check(address: str, *, socket_dir: str, pid: int, uid: int, by_session: bool = False) -> None:
-    """Raise SpawnFailure unless the address can be trusted; `by_session`: a member of the session may listen, too."""
+    """Raise SpawnFailure unless the address can be trusted; `by_session`: HTTP, any process of its session may listen."""
     if address.startswith("unix:"):
         path = address.removeprefix("unix:")
         _check_file(path, socket_dir, uid)
         connect(path, pid, by_session=by_session).close()
     else:
         _check_tcp(address)
+        if not by_session:  # the password of the session protocol would go to whoever listens there
+            raise SpawnFailure(
+                "socket-session-over-tcp",
+                f"{address} is announced for the session protocol, which is spoken over Unix sockets only",
+                hint="announce a Unix socket in `socket_dir`, or `http_session`",
+            )
 
 
 def check_preloader(address: str, *, socket_dir: str, uid: int) -> None:

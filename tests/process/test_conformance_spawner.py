@@ -103,6 +103,11 @@ FAILS: dict[str, tuple[list[list[str]], str, str]] = {
         "bad-socket-line",
         "",
     ),
+    "the session protocol over TCP": (
+        [*TALK, ["say", "!> Ready\n!> socket: main;tcp://127.0.0.1:{PORT};session;1\n!> \n"], ["serve"]],
+        "socket-session-over-tcp",
+        "Unix sockets only",
+    ),
     "no socket for requests": ([*TALK, ["say", f"!> Ready\n{DEBUG}!> \n"], ["exit", "1"]], "no-request-socket", ""),
 }
 
