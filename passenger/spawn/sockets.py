@@ -28,7 +28,7 @@ PEER_CREDENTIALS: Final = struct.Struct("3i")
 
 
 def check(address: str, *, socket_dir: str, pid: int, uid: int, by_session: bool = False) -> None:
-    """Raise SpawnFailure unless the address can be trusted. `by_session`: HTTP, any member of the session may listen."""
+    """Raise SpawnFailure unless the address can be trusted. `by_session`: HTTP, all of the session may listen."""
     if address.startswith("unix:"):
         path = address.removeprefix("unix:")
         _check_file(path, socket_dir, uid)
