@@ -256,9 +256,14 @@ def pair(installation: Installation, place: Path) -> Iterator[ProbeSite]:
         yield running
 
 
+YOUNG = 5.0
+"""Seconds; an end before that is a failed start (A17), after which the next one is put off."""
+
+
 def end_of_process(site: ProbeSite, app: str) -> None:
     """The process of an application ends by itself, when it is old enough not to count as a failed start."""
     (pid,) = site.pids(app)
+    wait_until(lambda: site.group(app)["processes"][0]["uptime"] > YOUNG, "it is old enough")
     psutil.Process(pid).kill()
     wait_until(lambda: pid not in site.pids(app), "the process is gone")
 

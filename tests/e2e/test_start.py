@@ -159,7 +159,7 @@ def test_stop_command(installation: Installation, place: Path) -> None:
     root, port = hello(place), free_port()
     config = configuration(place, port, f'[apps.a]\napp_root = "{root}"\n')
     with running(installation.passenger, config) as instance:
-        assert instance.run("health", "--ready").returncode == 0
+        instance.wait_started()
         done = instance.run("stop")
         assert done.returncode == 0, done.stderr
         assert instance.wait_exit() == 0
