@@ -256,6 +256,12 @@ def pair(installation: Installation, place: Path) -> Iterator[ProbeSite]:
         yield running
 
 
+def unreadable(module: Path) -> None:
+    """Its compiled form goes too: Python would load that without ever opening the file."""
+    shutil.rmtree(module.parent / "__pycache__", ignore_errors=True)
+    module.chmod(0)
+
+
 YOUNG = 5.0
 """Seconds; an end before that is a failed start (A17), after which the next one is put off."""
 
@@ -277,7 +283,7 @@ def test_what_is_taken_away_is_named_and_heals(pair: ProbeSite) -> None:
     faults: list[tuple[Callable[[], object], Callable[[], object], str]] = [
         (interpreter.unlink, lambda: interpreter.symlink_to(target), "interpreter"),
         (lambda: root.rename(pair.place / "away"), lambda: (pair.place / "away").rename(root), "is no folder"),
-        (lambda: startup.chmod(0), lambda: startup.chmod(0o644), "Permission denied"),
+        (lambda: unreadable(startup), lambda: startup.chmod(0o644), "Permission denied"),
         (lambda: startup.rename(root / "x"), lambda: (root / "x").rename(startup), "holds no application"),
         (lambda: root.chmod(0), lambda: root.chmod(0o755), "may not enter"),
     ]
