@@ -51,9 +51,12 @@ class WebSocket:
 
     def ended(self) -> None:
         """Wait for the end of the connection."""
-        while self._sock.recv(65536):
-            continue
-        self._sock.close()
+        try:
+            while self._sock.recv(65536):
+                continue
+            self._sock.close()
+        except ConnectionResetError:  # both sides have said goodbye; who closes with our last bytes unread resets
+            return
 
     def _frame(self, opcode: int, data: bytes) -> None:
         mask = os.urandom(4)
