@@ -54,9 +54,10 @@ class WebSocket:
         try:
             while self._sock.recv(65536):
                 continue
-            self._sock.close()
         except ConnectionResetError:  # both sides have said goodbye; who closes with our last bytes unread resets
             return
+        finally:
+            self._sock.close()
 
     def _frame(self, opcode: int, data: bytes) -> None:
         mask = os.urandom(4)
