@@ -2,7 +2,7 @@
 
 Rules.
 1. Only root and the user the core runs as may ask (SO_PEERCRED); the file is 0600 besides (fault matrix F11).
-2. A fixed table of verbs; no attribute walking, nothing is evaluated.
+2. Two fixed tables of verbs, those that tell and those that change something; no attribute walking, no evaluation.
 3. A question is at most 64 KiB and must come within 10 s; an answer that is not taken within 10 s is dropped.
 4. At most 32 questioners at a time: administration can never starve the request path of descriptors.
 """
@@ -33,10 +33,10 @@ Verb = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
 
 class CoreApi:
-    """Serves a table of verbs on an inherited listening socket."""
+    """Serves verbs on an inherited listening socket. `telling` ones change nothing, `changing` ones do."""
 
-    def __init__(self, verbs: Mapping[str, Verb], *, log: Log) -> None:
-        self._verbs = verbs
+    def __init__(self, *, telling: Mapping[str, Verb], changing: Mapping[str, Verb], log: Log) -> None:
+        self._verbs = {**telling, **changing}
         self._log = log
         self._questioners = 0
         self._server: asyncio.AbstractServer | None = None

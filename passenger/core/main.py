@@ -84,7 +84,11 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
         on_death=core.watchdog_died,
     )
     core.feedback = feedback
-    api = CoreApi({"status": core.status, "health": core.health_verb}, log=log.child("api"))
+    api = CoreApi(
+        telling={"status": core.status, "health": core.health_verb},
+        changing={},
+        log=log.child("api"),
+    )
     await api.listen(socket.socket(fileno=launch.sockets["core_api"]))
     handler.listen(socket.socket(fileno=launch.sockets["request"]))
     handler.listen(socket.socket(fileno=launch.sockets["request_http"]), UpgradeClient)

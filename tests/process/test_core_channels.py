@@ -82,7 +82,7 @@ async def _serve(questions: list[bytes]) -> tuple[list[bytes], str]:
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
         listener.listen()
-        api = CoreApi({"echo": echo, "refuse": refuse}, log=log)
+        api = CoreApi(telling={"echo": echo, "refuse": refuse}, changing={}, log=log)
         await api.listen(listener)
         answers = [await _ask(path, question) for question in questions]
         api.close()
