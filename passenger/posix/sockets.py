@@ -15,6 +15,7 @@ import struct
 from typing import Final, NamedTuple
 
 from passenger.errors import HostError
+from passenger.posix.listeners import port_owner
 
 UNIX_PATH_MAX: Final = 107
 BACKLOG: Final = 65535
@@ -111,48 +112,3 @@ def _bind_error(host: str, port: int, error: OSError) -> HostError:
         hint = "use an address of this machine, or 0.0.0.0 for all"
         return HostError(f"cannot listen on {address}: this machine has no such address", hint=hint)
     return HostError(f"cannot listen on {address}: {error.strerror}")
-
-
-def port_owner(port: int, proc: str = "/proc") -> str:
-    """`PID (name)` of a process that listens on a TCP port; "" when /proc does not let us see it."""
-    inodes = _listening_inodes(port, proc)
-    if not inodes:
-        return ""
-    wanted = {f"socket:[{inode}]" for inode in inodes}
-    for pid in os.listdir(proc):
-        if pid.isdigit() and _holds(f"{proc}/{pid}/fd", wanted):
-            try:
-                with open(f"{proc}/{pid}/comm", encoding="utf-8", errors="replace") as stream:
-                    return f"{pid} ({stream.read().strip()})"
-            except OSError:
-                return pid
-    return ""
-
-
-def _listening_inodes(port: int, proc: str) -> set[str]:
-    inodes = set()
-    for table in ("net/tcp", "net/tcp6"):
-        try:
-            with open(f"{proc}/{table}", encoding="ascii") as stream:
-                lines = stream.read().splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            columns = line.split()
-            if columns[3] == "0A" and int(columns[1].rpartition(":")[2], 16) == port:  # 0A = LISTEN
-                inodes.add(columns[9])
-    return inodes
-
-
-def _holds(folder: str, wanted: set[str]) -> bool:
-    try:
-        names = os.listdir(folder)
-    except OSError:  # not ours, or already gone
-        return False
-    for name in names:
-        try:
-            if os.readlink(f"{folder}/{name}") in wanted:
-                return True
-        except OSError:
-            continue
-    return False

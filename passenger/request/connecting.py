@@ -5,7 +5,9 @@ Rules.
    because both ends are this kernel (not done at once = its queue is full). Full queues are tried again by the caller.
 2. The other end of a Unix socket is the process itself. For `http_session` it may also be a process of the session
    that the process leads: a command that starts the server (`sh -c`, `meteor run`) is not the one that listens.
-3. TCP goes to loopback addresses only; who listens there was verified when the process became ready.
+3. TCP goes to loopback addresses only. The kernel does not tell who is at the other end of it: that the socket
+   belonged to the process was found out once, when it became ready (`spawn.sockets`). Who takes the port over while
+   the process lives is not noticed; a Unix socket has no such gap.
 """
 
 from __future__ import annotations

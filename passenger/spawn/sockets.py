@@ -5,7 +5,9 @@ Rules (fault matrix F14, CVE-2018-12027).
 2. It is a socket (lstat), owned by the application's user, and the process that listens on it is the one we started
    (SO_PEERCRED tells who called listen, fact N11); over HTTP also a member of the session that it leads, because a
    program that knows nothing of us is started by a loader that stays.
-3. A TCP socket is on a loopback address, and speaks HTTP.
+3. A TCP socket is on a loopback address, and speaks HTTP. Every socket that a connection there reaches is open in the
+   process or in its session. Where we may not look into processes of other users (root without CAP_SYS_PTRACE, as in
+   most containers), it is at least the application's user who made it.
 4. It is removed only if it is still a socket of that owner.
 """
 
@@ -18,10 +20,13 @@ import socket
 import stat
 import struct
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 from passenger.config.paths import UNIX_PATH_MAX
-from passenger.posix.process import session_of
+from passenger.posix import listeners
+from passenger.posix.listeners import Listener
+from passenger.posix.process import session_members, session_of
 from passenger.spawn.failure import SpawnFailure
 
 PEER_CREDENTIALS: Final = struct.Struct("3i")
@@ -34,13 +39,14 @@ def check(address: str, *, socket_dir: str, pid: int, uid: int, by_session: bool
         _check_file(path, socket_dir, uid)
         connect(path, pid, by_session=by_session).close()
     else:
-        _check_tcp(address)
+        host, port = _tcp_place(address)
         if not by_session:  # the password of the session protocol would go to whoever listens there
             raise SpawnFailure(
                 "socket-session-over-tcp",
                 f"{address} is announced for the session protocol, which is spoken over Unix sockets only",
                 hint="announce a Unix socket in `socket_dir`, or `http_session`",
             )
+        _check_listeners(address, _listening(host, port), pid=pid, uid=uid)
 
 
 def check_preloader(address: str, *, socket_dir: str, uid: int) -> None:
@@ -105,14 +111,47 @@ def _connect(conn: socket.socket, path: str, pid: int, *, by_session: bool) -> N
         )
 
 
-def _check_tcp(address: str) -> None:
+def _tcp_place(address: str) -> tuple[str, int]:
     host, _, port = address.removeprefix("tcp://").rpartition(":")
+    host = host.strip("[]")
     try:
-        is_loopback = ipaddress.ip_address(host.strip("[]")).is_loopback
+        is_loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:
         is_loopback = False
     if not is_loopback or not 0 < int(port) < 65536:
         raise SpawnFailure("socket-not-loopback", f"{address} is no port of a loopback address such as 127.0.0.1")
+    return host, int(port)
+
+
+def _listening(host: str, port: int) -> list[Listener]:
+    try:
+        return listeners.reached(host, port)
+    except OSError as error:
+        raise SpawnFailure(
+            "socket-unverified",
+            f"who listens on port {port} cannot be found out: {error.filename}: {error.strerror}",
+            hint="let /proc be readable for Passenger, or the application listen on a Unix socket",
+        ) from error
+
+
+def _check_listeners(address: str, found: list[Listener], *, pid: int, uid: int) -> None:
+    if not found:
+        raise SpawnFailure("socket-not-listening", f"nobody listens on {address}")
+    inodes = {listener.inode for listener in found}
+    own, complete = listeners.held(inodes, chain([pid], _session(pid)))
+    strange = [one for one in found if one.inode not in own and (complete or one.uid != uid)]
+    if strange:
+        who = listeners.owner({one.inode for one in strange}) or f"a process of user {strange[0].uid}"
+        raise SpawnFailure(
+            "socket-foreign-process",
+            f"{address} is listened on by {who}, which does not belong to process {pid}",
+            hint="let it listen on a port of its own, in a process that stays in the session it was started in",
+        )
+
+
+def _session(pid: int) -> Iterator[int]:
+    """The processes of its session; looked for only when somebody asks."""
+    yield from session_members(pid)
 
 
 @contextlib.contextmanager

@@ -195,7 +195,7 @@ def connected(address: str) -> socket.socket:
         sock.connect(address.removeprefix("unix:"))
         return sock
     host, _, port = address.removeprefix("tcp://").rpartition(":")
-    return socket.create_connection((host, int(port)), DEADLINE)
+    return socket.create_connection((host.strip("[]"), int(port)), DEADLINE)
 
 
 def members(session: int) -> list[int]:
