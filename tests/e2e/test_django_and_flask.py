@@ -1,60 +1,74 @@
-"""A real Django project and a real Flask application side by side from one file, through nginx."""
+"""A real Django project, by WSGI and by ASGI, and a real Flask application side by side from one file, through nginx."""
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
-import re
 from collections.abc import Iterator
-from http.cookies import SimpleCookie
 from pathlib import Path
-from urllib.parse import urlencode
 
 import pytest
 
 from tests.support import projects
-from tests.support.http import Answer, fetch
+from tests.support.admin_login import check_admin_login
+from tests.support.http import fetch
 from tests.support.installation import Installation
 from tests.support.running import RunningInstance, free_port, running
+from tests.support.streams import check_stream
+from tests.support.uploads import check_upload
+from tests.support.visitor import Visitor
 
-MIB = 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def both(installation: Installation, shared_place: Path) -> Iterator[tuple[RunningInstance, int]]:
-    """One instance with both applications on two server names."""
-    folder = shared_place
-    django = projects.django_site(installation.python, folder)
-    flask, port = projects.copy("flask_app", folder), free_port()
-    (folder / "secret").write_text("django secret from a file\n")
-    config = folder / "passenger.toml"
-    config.write_text(
-        f"""
+CONFIG = """
 config_version = 1
 [instances.main.nginx]
 listen = ["127.0.0.1:{port}"]
 [defaults]
-python = "{installation.python}"
+python = "{python}"
 [apps.site]
-app_root = "{django}"
+app_root = "django_site"
 entry_point = "site_config.wsgi:application"
 server_names = ["django.test"]
 env.SECRET_KEY = {{ file = "secret" }}
+[apps.async]
+app_root = "django_site"
+entry_point = "site_config.asgi:application"
+server_names = ["async.test"]
+nginx.response_buffering = false
+env.SECRET_KEY = {{ file = "secret" }}
+[apps.direct]
+app_root = "django_site"
+entry_point = "site_config.asgi:application"
+app_type = "asgi"
+spawn_method = "direct"
+server_names = ["direct.test"]
+nginx.response_buffering = false
+env.SECRET_KEY = {{ file = "secret" }}
 [apps.shop]
-app_root = "{flask}"
+app_root = "flask_app"
 server_names = ["flask.test"]
 env = {{ FLASK_SECRET = "flask secret", VALIDATE = "1" }}
 """
-    )
+DJANGO = pytest.mark.parametrize("host", ["django.test", "async.test", "direct.test"])
+ASGI = pytest.mark.parametrize("host", ["async.test", "direct.test"])
+
+
+@pytest.fixture(scope="module")
+def both(installation: Installation, shared_place: Path) -> Iterator[tuple[RunningInstance, int]]:
+    """One instance with both applications; the Django project has three server names."""
+    projects.django_site(installation.python, shared_place)
+    projects.copy("flask_app", shared_place)
+    (shared_place / "secret").write_text("django secret from a file\n")
+    config, port = shared_place / "passenger.toml", free_port()
+    config.write_text(CONFIG.format(port=port, python=installation.python))
     with running(installation.passenger, config) as instance:
         yield instance, port
 
 
-def test_each_name_gets_its_application(both: tuple[RunningInstance, int]) -> None:
+@DJANGO
+def test_each_name_gets_its_application(both: tuple[RunningInstance, int], host: str) -> None:
     """The Host header decides."""
     _, port = both
-    assert fetch(port, host="django.test").text == "django 0 notes"
+    assert fetch(port, host=host).text == "django 0 notes"
     assert fetch(port, host="flask.test").text.startswith("flask ")
 
 
@@ -64,82 +78,49 @@ def test_unknown_name_is_not_found(both: tuple[RunningInstance, int]) -> None:
     assert fetch(port, host="other.test").status == 404
 
 
-def test_static_files_come_from_nginx(both: tuple[RunningInstance, int]) -> None:
+@DJANGO
+def test_static_files_come_from_nginx(both: tuple[RunningInstance, int], host: str) -> None:
     """Collected static files of the admin, with nginx's validators."""
     _, port = both
-    answer = fetch(port, "/static/admin/css/base.css", host="django.test")
+    answer = fetch(port, "/static/admin/css/base.css", host=host)
     assert answer.status == 200
     assert "etag" in answer.headers
     assert answer.headers["content-type"].startswith("text/css")
 
 
-def cookies_of(answer: Answer, known: dict[str, str]) -> dict[str, str]:
-    """The cookie jar after an answer."""
-    for line in answer.set_cookies:
-        for name, morsel in SimpleCookie(line).items():
-            known[name] = morsel.value
-    return known
-
-
-def test_login_to_the_admin_with_session_and_csrf(both: tuple[RunningInstance, int]) -> None:
+@DJANGO
+def test_login_to_the_admin_with_session_and_csrf(both: tuple[RunningInstance, int], host: str) -> None:
     """The whole dance: form, token, two cookies, redirect, page for the administrator only."""
-    _, port = both
-    form = fetch(port, "/admin/login/?next=/admin/", host="django.test")
-    assert form.status == 200
-    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form.text)
-    assert token
-    jar = cookies_of(form, {})
-    cookie = "; ".join(f"{name}={value}" for name, value in jar.items())
-    data = {
-        "csrfmiddlewaretoken": token[1],
-        "username": projects.ADMIN,
-        "password": projects.PASSWORD,
-        "next": "/admin/",
-    }
-    headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
-    answer = fetch(
-        port, "/admin/login/", method="POST", host="django.test", body=urlencode(data).encode(), headers=headers
-    )
-    assert (answer.status, answer.headers["location"]) == (302, "/admin/")
-    jar = cookies_of(answer, jar)
-    page = fetch(port, "/admin/", host="django.test", headers={"Cookie": "; ".join(f"{n}={v}" for n, v in jar.items())})
-    assert page.status == 200
-    assert "Site administration" in page.text
-    assert fetch(port, "/admin/", host="django.test").status == 302
-    without_token = fetch(port, "/admin/login/", method="POST", host="django.test", body=b"username=x", headers=headers)
-    assert without_token.status == 403
+    check_admin_login(both[1], host)
 
 
-def test_upload_of_100_mb(both: tuple[RunningInstance, int]) -> None:
+@DJANGO
+def test_upload_of_100_mb(both: tuple[RunningInstance, int], host: str) -> None:
     """A multipart upload arrives byte for byte."""
-    _, port = both
-    block = bytes(range(256)) * 4096
-    head = b'--xx\r\nContent-Disposition: form-data; name="file"; filename="big.bin"\r\n\r\n'
-    tail = b"\r\n--xx--\r\n"
-    sha = hashlib.sha256()
-    for _ in range(100):
-        sha.update(block)
+    check_upload(both[1], host)
 
-    def body() -> Iterator[bytes]:
-        yield head
-        for _ in range(100):
-            yield block
-        yield tail
 
-    length = len(head) + 100 * MIB + len(tail)
-    headers = {"Content-Type": "multipart/form-data; boundary=xx", "Content-Length": str(length)}
-    answer = fetch(port, "/upload", method="POST", host="django.test", body=body(), headers=headers, timeout=90)
-    assert answer.status == 200, answer.text
-    assert json.loads(answer.text) == {"sha256": sha.hexdigest(), "size": 100 * MIB}
+@ASGI
+def test_django_streams_by_asgi(both: tuple[RunningInstance, int], host: str, place: Path) -> None:
+    """An asynchronous view's first half is here before the second one is made."""
+    check_stream(both[1], host, place)
+
+
+@ASGI
+def test_django_by_asgi_knows_its_client(both: tuple[RunningInstance, int], host: str) -> None:
+    """An asynchronous view asks the database; nobody believes what a client says of itself."""
+    spoofed = {"X-Forwarded-For": "6.6.6.6", "X-Forwarded-Proto": "https"}
+    seen = json.loads(fetch(both[1], "/about", host=host, headers=spoofed).text)
+    assert seen == {"notes": 0, "scheme": "http", "client": "127.0.0.1"}
+    groups = {group["name"]: group for group in both[0].status()["pool"]["groups"]}
+    assert bool(groups["async"].get("preloader")) != bool(groups["direct"].get("preloader"))
 
 
 def test_flask_session_and_stream(both: tuple[RunningInstance, int]) -> None:
     """Signed cookies survive, streams arrive whole."""
     _, port = both
-    first = fetch(port, "/count", method="POST", host="flask.test")
-    jar = cookies_of(first, {})
-    second = fetch(port, "/count", method="POST", host="flask.test", headers={"Cookie": f"session={jar['session']}"})
-    assert (json.loads(first.text), json.loads(second.text)) == ({"n": 1}, {"n": 2})
+    visitor = Visitor(port, "flask.test")
+    assert [json.loads(visitor.post("/count", {}).text) for _ in range(2)] == [{"n": 1}, {"n": 2}]
     assert fetch(port, "/stream", host="flask.test").text == "".join(f"line {n}\n" for n in range(100))
 
 

@@ -7,5 +7,7 @@ from notes import views
 urlpatterns = [
     path("", views.index),
     path("upload", views.upload),
+    path("about", views.about),
+    path("stream", views.stream),
     path("admin/", admin.site.urls),
 ]
