@@ -58,6 +58,7 @@ def _check_process(ledger: Ledger, process: Process) -> None:
         _true(not socket.concurrency or socket.sessions <= socket.concurrency, "a socket's concurrency holds", process)
     is_stopping = process.state is ProcessState.STOPPING
     _true(is_stopping == (process in ledger.stopping), "stopping processes are registered", process)
+    _true(process not in ledger.condemned or process.signals_sent == 1, "a condemned process got one signal", process)
     _true(not (is_stopping and process.sessions), "a process with sessions is not stopped", process)
     is_idle = process.state is ProcessState.ENABLED and not process.sessions
     _true(is_idle == (process in ledger.idle), "idle processes are in idle order", process)

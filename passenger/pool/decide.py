@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from passenger.pool import demand
+from passenger.pool import demand, ending
 from passenger.pool.actions import (
     Action,
     CloseGeneration,
@@ -26,6 +26,7 @@ from passenger.pool.actions import (
 from passenger.pool.backoff import QUICK_EXIT
 from passenger.pool.events import (
     Arrived,
+    Condemned,
     Departed,
     Event,
     Exited,
@@ -38,6 +39,7 @@ from passenger.pool.events import (
     Stopped,
     Ticked,
     Unreachable,
+    Withdrawn,
 )
 from passenger.pool.ledger import Ledger
 from passenger.pool.model import Group, Process, ProcessState
@@ -197,6 +199,7 @@ def _count_failure(ledger: Ledger, group: Group, *, began_at: float, now: float)
 def _ticked(ledger: Ledger, _: Ticked, now: float, actions: list[Action]) -> None:
     for process in list(ledger.stopping):
         _press(process, now, actions)
+    ending.press_condemned(ledger, now, actions)
     for group in list(ledger.backing_off):
         if not group.backoff.is_waiting(now):
             del ledger.backing_off[group]
@@ -285,6 +288,7 @@ def _stopped(ledger: Ledger, _: Stopped, now: float, actions: list[Action]) -> N
 
 def _given_up(ledger: Ledger, _: GivenUp, now: float, actions: list[Action]) -> None:
     ledger.is_stopping = True
+    ledger.condemned.clear()
     for group in ledger.all_groups():
         refuse_all(ledger, group, RefusalReason.STOPPING, now, actions)
         ledger.let_go(group)
@@ -303,6 +307,8 @@ _ON: Final[dict[type[Event], Callable[[Ledger, Any, float, list[Action]], None]]
     Ready: _ready,
     SpawnFailed: _spawn_failed,
     Exited: _exited,
+    Withdrawn: ending.withdrawn,
+    Condemned: ending.condemned,
     Reconfigured: _reconfigured,
     Ticked: _ticked,
     Stopped: _stopped,

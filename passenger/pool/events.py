@@ -75,6 +75,24 @@ class Exited:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """Somebody wants the process to take no further request and to end when it has finished the ones it runs."""
+
+    process: Process
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Condemned:
+    """Somebody wants the process to end without waiting for its requests."""
+
+    process: Process
+    why: str
+    patience: float
+    """Seconds between SIGTERM and SIGKILL; 0 = SIGKILL at once."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reconfigured:
     """New limits and the complete new set of applications."""
 
@@ -106,6 +124,8 @@ Event = (
     | Ready
     | SpawnFailed
     | Exited
+    | Withdrawn
+    | Condemned
     | Reconfigured
     | Ticked
     | Stopped

@@ -33,6 +33,8 @@ class Ledger:
         self.idle: OrderedDict[Process, None] = OrderedDict()
         """Enabled processes without a session, longest idle first."""
         self.stopping: dict[Process, None] = {}
+        self.condemned: dict[Process, float] = {}
+        """Processes that got SIGTERM although they may have sessions; the value says when SIGKILL follows."""
         self.enabled = 0
         self.spawning = 0
         self.surging = 0
@@ -63,9 +65,13 @@ class Ledger:
 
     def needs_ticks(self) -> bool:
         """Whether something becomes due by time alone."""
-        if self.starving or self.wanting or self.stopping or self.backing_off:
+        if self.starving or self.wanting or self.stopping or self.condemned or self.backing_off:
             return True
         return bool(self.above_minimum) and self.limits.pool_idle_time > 0
+
+    def process(self, pid: int) -> Process | None:
+        processes = (process for group in self.all_groups() for process in group.processes)
+        return next((process for process in processes if process.pid == pid), None)
 
     # Groups
 
@@ -187,6 +193,7 @@ class Ledger:
             self.withdraw(process)
         process.state = ProcessState.GONE
         self.stopping.pop(process, None)
+        self.condemned.pop(process, None)
         del process.group.processes[process]
 
     def note_size(self, group: Group) -> None:

@@ -141,6 +141,12 @@ class Process:
         """A socket with a free place. Only for processes with several sockets; they have a handful at most."""
         return min((socket for socket in self.sockets if socket.is_free()), key=lambda socket: socket.sessions)
 
+    def close_parked(self) -> None:
+        """Close the connections that wait for a next session."""
+        for socket in self.sockets:
+            while socket.idle:
+                socket.idle.pop().close()
+
     def __repr__(self) -> str:
         load = f"{self.sessions}/{self.concurrency or 'inf'}"
         return f"<Process {self.pid} {self.group.name} g{self.generation.number} {self.state.value} {load}>"

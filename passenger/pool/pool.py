@@ -155,6 +155,18 @@ class Pool:
         summary = f"process {process.pid} does not accept connections: {reason}"
         self._step(ev.Unreachable(session, new_error(summary, "unreachable"), self._clock.wall()))
 
+    def withdraw(self, process: Process, why: str) -> None:
+        """The process finishes its requests, gets no further one and ends; another one follows if it is needed."""
+        self._step(ev.Withdrawn(process, why))
+
+    def condemn(self, process: Process, why: str, *, patience: float = 0.0) -> None:
+        """End the process without waiting for its requests: SIGKILL at once, or `patience` seconds after SIGTERM."""
+        self._step(ev.Condemned(process, why, patience))
+
+    def process(self, pid: int) -> Process | None:
+        """The process with this pid, if it is one of an application and has not ended."""
+        return self._ledger.process(pid)
+
     # Life
 
     def start(self) -> None:
@@ -175,16 +187,10 @@ class Pool:
         `rolling` ones have their processes replaced one by one from now on: `rolled` tells how that ended.
         """
         if self._ledger.is_stopping:
-            return {"added": [], "removed": [], "rolling": [], "changed": [], "unchanged": []}
+            return compare({}, {}).report()
         changes = compare({name: group.app for name, group in self._groups.items()}, apps)
         self._step(ev.Reconfigured(limits, apps))
-        return {
-            "added": list(changes.added),
-            "removed": list(changes.removed),
-            "rolling": list(changes.rolled),
-            "changed": list(changes.changed),
-            "unchanged": list(changes.unchanged),
-        }
+        return changes.report()
 
     async def rolled(self, deadline: float) -> dict[str, str]:
         """Wait until no replacement is under way; then application -> why its replacement was given up.
@@ -304,7 +310,7 @@ class Pool:
             session.process_leaves()
 
     def _ask_to_stop(self, action: act.AskToStop) -> None:
-        _close_parked(action.process)
+        action.process.close_parked()
         action.process.running.request_stop()
 
     def _terminate(self, action: act.Terminate) -> None:
@@ -316,7 +322,7 @@ class Pool:
         action.process.running.kill()
 
     def _dispose(self, action: act.Dispose) -> None:
-        _close_parked(action.process)
+        action.process.close_parked()
         action.process.running.dispose()
 
     def _take_back(self, waiter: Waiter) -> None:
@@ -340,9 +346,3 @@ class Pool:
 
     def _rolling(self) -> list[str]:
         return [group.name for group in self._groups.values() if group.outdated]
-
-
-def _close_parked(process: Process) -> None:
-    for socket in process.sockets:
-        while socket.idle:
-            socket.idle.pop().close()

@@ -22,6 +22,16 @@ class Changes:
     """Only keys changed that apply at once."""
     unchanged: tuple[str, ...]
 
+    def report(self) -> dict[str, list[str]]:
+        """The lists by the words of `passenger reload`."""
+        return {
+            "added": list(self.added),
+            "removed": list(self.removed),
+            "rolling": list(self.rolled),
+            "changed": list(self.changed),
+            "unchanged": list(self.unchanged),
+        }
+
 
 def compare(old: Mapping[str, App], new: Mapping[str, App]) -> Changes:
     """Sort the applications by what has to happen to them."""

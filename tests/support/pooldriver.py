@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from random import Random
 
 from passenger.config.model import App
 from passenger.pool.check import check
 from passenger.pool.limits import PoolLimits
+from passenger.pool.model import Process
 from passenger.pool.pool import Pool
 from passenger.pool.session import RefusalReason, Session
 from tests.support.pool import (
@@ -110,6 +112,22 @@ class PoolDriver:
         if self.processes:
             self.processes.pop(index % len(self.processes)).end(1)
             self.settle()
+
+    def withdraw(self, index: int) -> None:
+        if self.processes:
+            self._told(index, lambda process: self.pool.withdraw(process, "told to"))
+
+    def condemn(self, index: int, patience: float) -> None:
+        if self.processes:
+            self._told(index, lambda process: self.pool.condemn(process, "told to", patience=patience))
+
+    def _told(self, index: int, what: Callable[[Process], None]) -> None:
+        pid = self.processes[index % len(self.processes)].pid
+        process = self.pool.process(pid)
+        assert process is not None, "a process that has not ended is known by its pid"
+        what(process)
+        assert not process.takes_requests()
+        self.settle()
 
     def obeys(self) -> None:
         """Every process that was asked to stop ends."""
@@ -261,8 +279,12 @@ def random_step(driver: PoolDriver, random: Random) -> None:
         driver.time_passes(random.choice((0.0, 0.3, 1.0, 6.0, 61.0)))
     elif kind == 8:
         driver.connection_failed(index)
+    elif kind == 9:
+        driver.withdraw(index)
+    elif kind == 10:
+        driver.condemn(index, random.choice((0.0, 5.0)))
     else:
         driver.apply(random_apps(random), random_limits(random))
 
 
-_WEIGHTS = (34, 26, 12, 3, 3, 4, 4, 10, 1, 1)
+_WEIGHTS = (34, 26, 12, 3, 3, 4, 4, 10, 1, 1, 1, 1)

@@ -70,6 +70,12 @@ class World:
     def exit(self, process: str) -> list[str]:
         return self.do(ev.Exited(self.processes[process], spawn_error("it ended"), 0.0))
 
+    def withdraw(self, process: str) -> list[str]:
+        return self.do(ev.Withdrawn(self.processes[process], "told to"))
+
+    def condemn(self, process: str, *, patience: float = 0.0) -> list[str]:
+        return self.do(ev.Condemned(self.processes[process], "told to", patience))
+
     def tick(self, seconds: float = 0.0) -> list[str]:
         self.now += seconds
         return self.do(ev.Ticked())

@@ -74,6 +74,14 @@ class PoolMachine(RuleBasedStateMachine):
     def exits(self, index: int) -> None:
         self.pool.exits(index)
 
+    @rule(index=INDEX)
+    def withdraw(self, index: int) -> None:
+        self.pool.withdraw(index)
+
+    @rule(index=INDEX, patience=st.sampled_from((0.0, 5.0)))
+    def condemn(self, index: int, patience: float) -> None:
+        self.pool.condemn(index, patience)
+
     @rule()
     def obeys(self) -> None:
         self.pool.obeys()
