@@ -71,7 +71,46 @@ def test_path_below_a_base_uri(uri: bytes, expected: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", [b"/", b"/blogger", b"/Blog/", b"//blog/", b"/x/../blog/", b"/blo", b"/blog%00", b"/blog.x"]
+    ("uri", "expected"),
+    [
+        (b"//blog", b""),
+        (b"//blog/", b"/"),
+        (b"///blog//a", b"//a"),
+        (b"/./blog/a", b"/a"),
+        (b"/x/../blog/a/../b", b"/a/../b"),
+        (b"/%2e/blog/a", b"/a"),
+        (b"/%2fblog/a", b"/a"),
+        (b"//x/..//blog?q=/", b""),
+        (b"http://x//blog/a", b"/a"),
+    ],
+)
+def test_other_spellings_of_the_base_uri_lead_to_it(uri: bytes, expected: bytes) -> None:
+    """nginx merges slashes and resolves dots before it chooses the application."""
+    assert split_path(uri, b"/blog", b"GET") == (b"/blog", expected)
+
+
+def test_other_spellings_of_a_deep_base_uri() -> None:
+    assert split_path(b"/a//b/./c", b"/a/b", b"GET") == (b"/a/b", b"/./c")
+    assert split_path(b"/a/x/../b", b"/a/b", b"GET") == (b"/a/b", b"")
+    with pytest.raises(ScgiError):
+        split_path(b"//a", b"/a/b", b"GET")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        b"/",
+        b"//",
+        b"/blogger",
+        b"//blogger",
+        b"/Blog/",
+        b"/blo",
+        b"/blog%00",
+        b"/blog.x",
+        b"/x//blog",
+        b"/../blog",
+        b"/blog../x",
+    ],
 )
 def test_path_outside_the_base_uri_is_refused(uri: bytes) -> None:
     with pytest.raises(ScgiError):
