@@ -3,6 +3,8 @@
 Rules.
 1. Only the lengths in frame headers are looked at; payload, masks, extensions and fragmentation are not ours.
 2. Any split of the stream gives the same answer; at most one frame header (14 bytes) is kept.
+3. Small frames that come many at a time are the expensive case: each costs one turn of one short loop, about a
+   twentieth of what it costs to pass on a message that comes alone.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ SERVICE_RESTART: Final = 1012
 _CLOSE: Final = Struct("!BBH")
 _CLOSE_OPCODE: Final = 8
 _EXTENDED: Final = {126: 2, 127: 8}
+_MEDIUM: Final = 126
+"""Second byte of a header that two bytes of length follow; above it there are more, or a mask."""
 
 
 def close_frame(status: int) -> bytes:
@@ -44,9 +48,25 @@ class FrameBoundaries:
 
     def follow(self, data: bytes) -> None:
         """All of these bytes were passed on."""
-        at = 0
-        while at < len(data):
+        at, size = 0, len(data)
+        while at < size:
+            if not self._left and not self._header:
+                at = self._skip_small(data, at, size)
+                if at >= size:
+                    self._left = at - size
+                    return
             at = self._advance(data, at)
+
+    def _skip_small(self, data: bytes, at: int, size: int) -> int:
+        """Past frames without a mask below 64 KiB; the end of the last one may lie behind the data (rule 3)."""
+        closing = False
+        while at + 4 <= size and (length := data[at + 1]) <= _MEDIUM:
+            if data[at] & 0x0F == _CLOSE_OPCODE:
+                closing = True
+            at += length + 2 if length < _MEDIUM else (data[at + 2] << 8 | data[at + 3]) + 4
+        if closing:
+            self.closing = True
+        return at
 
     def finish(self, data: bytes) -> int:
         """Follow up to the end of the present frame only; returns how many bytes that are."""
