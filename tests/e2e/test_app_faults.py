@@ -228,11 +228,7 @@ def test_a_process_without_output_goes_on(site: ProbeSite) -> None:
     assert site.pids("good") == pids
 
 
-SINGLE = """
-[apps.good]
-app_root = "ROOT"
-env.APP = "good"
-server_names = ["good.test"]
+BAD = """
 [apps.bad]
 app_root = "PLACE/bad"
 env.APP = "bad"
@@ -240,19 +236,24 @@ server_names = ["bad.test"]
 app_env = "development"
 max_instances = 1
 spawn_method = "direct"
-python = "PLACE/python/bin/python"
+python = "PLACE/bad.python/bin/python"
 """
+
+
+def own_application(root: Path) -> None:
+    """The probe application in a folder and with an interpreter of its own, which a test may take away."""
+    shutil.copytree(Path(__file__).parent / "apps" / "probe", root)
+    hand_over(root)
+    interpreter = root.with_suffix(".python") / "bin"
+    interpreter.mkdir(parents=True)
+    (interpreter / "python").symlink_to(os.path.realpath("/usr/bin/python3"))
 
 
 @pytest.fixture
 def pair(installation: Installation, place: Path) -> Iterator[ProbeSite]:
-    """A good application and one with a folder and an interpreter of its own, which a test may take away."""
-    shutil.copytree(Path(__file__).parent / "apps" / "probe", place / "bad")
-    hand_over(place / "bad")
-    interpreter = place / "python" / "bin"
-    interpreter.mkdir(parents=True)
-    (interpreter / "python").symlink_to(os.path.realpath("/usr/bin/python3"))
-    with probe_site(installation, place, SINGLE) as running:
+    """A good application and a bad one."""
+    own_application(place / "bad")
+    with probe_site(installation, place, APPS + BAD) as running:
         yield running
 
 
@@ -274,31 +275,51 @@ def end_of_process(site: ProbeSite, app: str) -> None:
     wait_until(lambda: pid not in site.pids(app), "the process is gone")
 
 
-def test_what_is_taken_away_is_named_and_heals(pair: ProbeSite) -> None:
+TAKEN = {
+    "interpreter": "interpreter",
+    "folder": "is no folder",
+    "file-right": "Permission denied",
+    "file": "holds no application",
+    "folder-right": "may not enter",
+}
+"""What is taken away from an application -> what its page says then."""
+
+
+@pytest.fixture
+def takeable(installation: Installation, place: Path) -> Iterator[ProbeSite]:
+    """A good application, and one for each thing that can be taken away: they get old enough all at the same time."""
+    apps = APPS
+    for name in TAKEN:
+        own_application(place / name)
+        apps += BAD.replace("bad", name)
+    with probe_site(installation, place, apps, instance="core.max_pool_size = 20") as running:
+        yield running
+
+
+def test_what_is_taken_away_is_named_and_heals(takeable: ProbeSite) -> None:
     """B11: interpreter, folder and startup file vanish under a running application; each is told apart, and heals."""
-    root = pair.place / "bad"
-    interpreter = pair.place / "python" / "bin" / "python"
-    startup = root / "passenger_wsgi.py"
-    target = interpreter.readlink()
-    faults: list[tuple[Callable[[], object], Callable[[], object], str]] = [
-        (interpreter.unlink, lambda: interpreter.symlink_to(target), "interpreter"),
-        (lambda: root.rename(pair.place / "away"), lambda: (pair.place / "away").rename(root), "is no folder"),
-        (lambda: unreadable(startup), lambda: startup.chmod(0o644), "Permission denied"),
-        (lambda: startup.rename(root / "x"), lambda: (root / "x").rename(startup), "holds no application"),
-        (lambda: root.chmod(0), lambda: root.chmod(0o755), "may not enter"),
-    ]
-    for break_, repair, told in faults:
+    for name, told in TAKEN.items():
+        host, root, away = f"{name}.test", takeable.place / name, takeable.place / f"{name}.away"
+        startup, interpreter = root / "passenger_wsgi.py", root.with_suffix(".python") / "bin" / "python"
+        target = interpreter.readlink()
+        faults: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+            "interpreter": (interpreter.unlink, lambda: interpreter.symlink_to(target)),  # noqa: B023
+            "folder": (lambda: root.rename(away), lambda: away.rename(root)),  # noqa: B023
+            "file-right": (lambda: unreadable(startup), lambda: startup.chmod(0o644)),  # noqa: B023
+            "file": (lambda: startup.rename(away), lambda: away.rename(startup)),  # noqa: B023
+            "folder-right": (lambda: root.chmod(0), lambda: root.chmod(0o755)),  # noqa: B023
+        }
+        break_, repair = faults[name]
         break_()
         try:
-            end_of_process(pair, "bad")
-            wait_until(lambda: told in fetch(pair.port, host="bad.test").text, told)  # noqa: B023
-            page = fetch(pair.port, host="bad.test")
-            assert page.status in {500, 503}
-            assert pair.ask("/echo", host="good.test")["app"] == "good"
+            end_of_process(takeable, name)
+            wait_until(lambda: told in fetch(takeable.port, host=host).text, told)  # noqa: B023
+            assert fetch(takeable.port, host=host).status in {500, 503}
+            assert takeable.ask("/echo", host="good.test")["app"] == "good"
         finally:
             repair()
-        pair.instance.run("reload")  # shortens the wait until the next try
-        wait_until(lambda: fetch(pair.port, host="bad.test").status == 200, "healed")
+        takeable.instance.run("reload")  # shortens the wait until the next try
+        wait_until(lambda: fetch(takeable.port, host=host).status == 200, "healed")  # noqa: B023
 
 
 def test_leaving_at_every_request_is_no_storm(pair: ProbeSite) -> None:
