@@ -16,6 +16,7 @@ import sys
 from contextlib import contextmanager
 
 from passenger_loader.talk import Explanation
+from passenger_loader.worker import complain
 
 from .application import explained
 
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 FOREVER = 10 * 365 * 86400
 MAX_HEAD = 256 * 1024
 """The core limits heads; this is for h11 not to be stricter than it."""
+OLD = (
+    "the application's uvicorn is old: its scopes have no `state`, its WebSockets are cut at the end of the process. "
+    "Install uvicorn 0.21.1 or newer into the environment of the application"
+)
 
 
 class Engine:
@@ -46,14 +51,16 @@ class Engine:
         self.state = ServerState()
         self.uvicorn_server = Server(self.config)
         logging.getLogger("uvicorn.error").disabled = False  # it reports the application's exceptions
+        self._takes_state = "app_state" in inspect.signature(self.config.http_protocol_class).parameters
+        if not self._takes_state:
+            complain(OLD)
 
     def protocol(self, app_state: dict[str, Any]) -> Any:
         """What makes the protocol of a new connection."""
         settings = {"config": self.config, "server_state": self.state}
-        kind = self.config.http_protocol_class
-        if "app_state" in inspect.signature(kind).parameters:
+        if self._takes_state:
             settings["app_state"] = app_state
-        return lambda: kind(**settings)
+        return lambda: self.config.http_protocol_class(**settings)
 
 
 def configuration(app: Any) -> Any:
