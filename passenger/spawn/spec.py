@@ -26,6 +26,8 @@ from passenger.spawn.failure import SpawnFailure
 
 LOGIN_SHELLS: Final = frozenset({"bash", "zsh", "ksh", "mksh", "sh", "dash", "ash"})
 """Shells that understand `-lc 'exec "$@"'`; users of others get no shell step."""
+LEVEL_NUMBERS: Final = {"error": "1", "warn": "2", "info": "4", "debug": "5"}
+"""Passenger's numbers, which its loaders expect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,18 +105,20 @@ def work_out(name: str, app: App, context: SpawnContext, *, preload: bool = Fals
     variables = environment.passenger_variables(app) | environment.configured(app)
     _refuse_nul(variables)
     script = kind.preloader if preload else None
+    program = (*_interpreter(app, kind, context), f"{context.helper_scripts}/{script or kind.loader}")
+    request = _request(name, app, kind, startup_file, program, context)
     return SpawnSpec(
         name=name,
         app=app,
         context=context,
         identity=identity,
         shell=_login_shell(identity) if app.load_shell_envvars else None,
-        program=(*_interpreter(app, kind, context), f"{context.helper_scripts}/{script or kind.loader}"),
+        program=program,
         interpreter_key=kind.interpreter,
         is_preloader=script is not None,
         inherited=environment.inherited(context.environ, identity, app.inherit),
         variables=variables,
-        request=_request(name, app, kind, startup_file, context) | {"spawn_method": "smart" if script else "direct"},
+        request=request | {"spawn_method": "smart" if script else "direct"},
     )
 
 
@@ -217,27 +221,47 @@ def _login_shell(identity: Identity) -> str | None:
     return shell if os.path.basename(shell) in LOGIN_SHELLS and os.access(shell, os.X_OK) else None  # noqa: PTH119
 
 
-def _request(name: str, app: App, kind: AppType, startup_file: str | None, context: SpawnContext) -> dict[str, str]:
-    """What loaders are told; an empty value is not said."""
-    limit = app.force_max_concurrent_requests_per_process
+def _request(
+    name: str, app: App, kind: AppType, startup_file: str | None, program: tuple[str, ...], context: SpawnContext
+) -> dict[str, str]:
+    """What loaders are told, first what those of Passenger 5 rely on, then our own; an empty value is not said."""
+    interpreter = {kind.interpreter: program[0]} if kind.interpreter else {}
     return {
         "passenger_root": str(Path(context.helper_scripts).parent),
         "passenger_version": context.version,
+        "ruby_libdir": context.helper_scripts,
         "UNIX_PATH_MAX": "108",
+        "instance_dir": str(Path(context.socket_dir).parent),
         "socket_dir": context.socket_dir,
         "app_root": app.app_root,
         "app_group_name": name,
         "app_type": kind.name,
+        "start_command": "\t".join(program),
         "startup_file": "" if startup_file is None else startup_file.removeprefix(f"{app.app_root}/"),
-        "entry_point": (app.entry_point or "") if kind.takes_entry_point else "",
-        "app_start_command": (app.app_start_command or "") if kind.name == "generic" else "",
-        "meteor_app_settings": (app.meteor_app_settings or "") if kind.name == "meteor" else "",
         "process_title": kind.process_title,
-        "log_level": context.log_level,
+        "log_level": LEVEL_NUMBERS[context.log_level],
         "start_timeout": str(int(app.start_timeout * 1000)),
-        "shutdown_timeout": f"{app.shutdown_timeout:g}",
         "environment": app.app_env,
         "base_uri": app.base_uri,
+        "user": app.user or "",
+        "group": app.group or "",
+        "default_user": context.default_user,
+        "default_group": context.default_group or "",
+        **interpreter,
+        "meteor_app_settings": (app.meteor_app_settings or "") if kind.name == "meteor" else "",
+        "debugger": "false",
+        "analytics": "false",
+        **_own_request(app, kind, context),
+    }
+
+
+def _own_request(app: App, kind: AppType, context: SpawnContext) -> dict[str, str]:
+    """What only our own loaders know."""
+    limit = app.force_max_concurrent_requests_per_process
+    return {
+        "entry_point": (app.entry_point or "") if kind.takes_entry_point else "",
+        "app_start_command": (app.app_start_command or "") if kind.name == "generic" else "",
+        "shutdown_timeout": f"{app.shutdown_timeout:g}",
         "thread_count": str(app.thread_count) if kind.has_threads else "",
         "max_concurrent_requests": "" if limit is None or not kind.speaks_http else str(limit),
         "core_uid": str(context.uid),

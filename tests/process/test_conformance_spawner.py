@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from passenger.config.apptypes import by_startup_file
 from passenger.config.model import App
 from passenger.spawn.running import StartedProcess
 from passenger.spawn.spawner import AppSocket
@@ -187,31 +188,58 @@ def test_what_it_is_told(here: Place, language: str) -> None:
         return password
 
     password = run(life())
-    told = dict(re.findall(r"told ([^:\n]+): (.*)", here.log_text()))
-    assert (
-        told
-        | {
-            "app_root": str(here.root / "blog"),
-            "app_group_name": "blog",
-            "startup_file": KINDS[language][2],
-            "socket_dir": str(here.sockets),
-            "connect_password": password,
-            "UNIX_PATH_MAX": "108",
-            "environment": "production",
-            "base_uri": "/",
-            "spawn_method": "direct",
-        }
-        == told
-    )
-    assert {
-        "passenger_root",
-        "passenger_version",
-        "gupid",
-        "app_type",
-        "process_title",
-        "log_level",
-        "start_timeout",
-    } <= set(told)
+    said = [tuple(pair) for pair in re.findall(r"told ([^:\n]+): (.*)", here.log_text())]
+    told, expected = dict(said), what_5_0_tells(here, language)
+    assert re.fullmatch(r"[0-9a-f]+-[A-Za-z0-9]{10}", told["gupid"])
+    assert told["connect_password"] == password
+    assert {name: told.get(name) for name in expected} == expected
+    assert [name for name, _ in said if name in expected] == list(expected), "in this order"
+    assert len(told) == len(said), "each once"
+
+
+def what_5_0_tells(here: Place, language: str) -> dict[str, str]:
+    """Every key of Passenger 5.0 that has something to say here, in its order."""
+    _, script, startup_file = KINDS[language]
+    kind = by_startup_file(startup_file)
+    assert kind is not None
+    interpreter = {"python": here.python, "ruby": "ruby", "nodejs": "node"}[kind.interpreter]
+    return {
+        "passenger_root": str(here.root),
+        "passenger_version": "0",
+        "ruby_libdir": str(here.root / "h"),
+        "UNIX_PATH_MAX": "108",
+        "instance_dir": str(here.root),
+        "socket_dir": str(here.sockets),
+        "app_root": str(here.root / "blog"),
+        "app_group_name": "blog",
+        "app_type": kind.name,
+        "start_command": rf"{interpreter}\t{here.root}/h/{script}",
+        "startup_file": startup_file,
+        "process_title": kind.process_title,
+        "log_level": "4",
+        "start_timeout": "20000",
+        "environment": "production",
+        "base_uri": "/",
+        "default_user": "nobody",
+        kind.interpreter: interpreter,
+        "debugger": "false",
+        "analytics": "false",
+        "spawn_method": "direct",
+    }
+
+
+def test_ruby_loaders_find_the_library(here: Place) -> None:
+    """`ruby_libdir` leads to a `phusion_passenger` that knows the events."""
+    steps = [*TALK, ["library"], ["say", f"!> Ready\n{MAIN}!> \n"], ["serve"]]
+
+    async def life() -> None:
+        process = await here.spawner(app_of(here, "ruby", steps)).spawn()
+        process.request_stop()
+        await exited(process)
+        process.dispose()
+
+    run(life())
+    assert "starting_worker_process was heard: false" in here.log_text()
 
 
 @pytest.mark.parametrize("language", ALL)

@@ -20,6 +20,7 @@ class Player
       when "say" then STDOUT.write(filled(value))
       when "spell" then filled(value).each_char { |char| STDOUT.write(char) }
       when "request" then read_request
+      when "library" then use_library
       when "again" then exec({ "PLAY" => JSON.generate(steps[(number + 1)..]) }, "ruby", __FILE__)
       when "exit" then exit!(value.to_i)
       when "serve" then serve
@@ -35,6 +36,13 @@ class Player
       @options[key] = value
       STDERR.write("told #{line}")
     end
+  end
+
+  def use_library
+    $LOAD_PATH.unshift(@options["ruby_libdir"])
+    require "phusion_passenger"
+    PhusionPassenger.on_event(:starting_worker_process) { |forked| warn "starting_worker_process was heard: #{forked}" }
+    PhusionPassenger.call_event(:starting_worker_process, false)
   end
 
   def filled(text)
