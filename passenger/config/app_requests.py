@@ -27,6 +27,13 @@ class AppRequests(AppProcesses):
         unit="duration",
         reload="live",
     )
+    websocket_idle_timeout: float = key(
+        "A WebSocket over which nothing was sent in either direction for this long is closed with 1001; pings count. "
+        "Connections upgraded to other protocols are cut. `0s` = no limit.",
+        default=3600.0,
+        unit="duration",
+        reload="live",
+    )
     friendly_error_pages: bool | None = key(
         "Show clients what went wrong when the application cannot be started.",
         example=False,

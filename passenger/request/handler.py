@@ -96,8 +96,10 @@ class RequestHandler:
         self.loop.add_reader(sock.fileno(), self._on_connections, sock)
 
     def apply(self, apps: Mapping[str, App]) -> None:
-        """New configuration: requests that come from now on see it."""
+        """New configuration: requests that come from now on see it, and tunnels that are open."""
         self.routes = routes_of(apps)
+        for tunnel in self.tunnels:
+            tunnel.configured(self.routes)
 
     def stop_accepting(self, drained: Callable[[], None]) -> None:
         """Take what has connected already, then no more. `drained` is called once, when the last request is over."""

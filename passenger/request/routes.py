@@ -18,6 +18,8 @@ class Route:
     """Empty for `/`."""
     response_ticks: int
     """`response_timeout` in ticks of the wheel, or NEVER."""
+    rest_ticks: int
+    """`websocket_idle_timeout`, likewise."""
     explains_errors: bool
 
 
@@ -31,6 +33,11 @@ def _route(name: str, app: App) -> Route:
     return Route(
         name=name,
         base_uri=b"" if app.base_uri == "/" else app.base_uri.encode(),
-        response_ticks=ticks(app.response_timeout) if app.response_timeout else NEVER,
+        response_ticks=_limit(app.response_timeout),
+        rest_ticks=_limit(app.websocket_idle_timeout),
         explains_errors=app.app_env == "development" if explains is None else explains,
     )
+
+
+def _limit(seconds: float) -> int:
+    return ticks(seconds) if seconds else NEVER

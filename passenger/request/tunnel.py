@@ -7,7 +7,9 @@ Rules.
 3. An error on either side ends both. What is missing then is no secret: without a Close frame a client sees 1006.
 4. `leave` ends a WebSocket politely: a Close frame at the next end of a frame of the application, whose later frames
    are dropped, while the client's answer still reaches the application. After CLOSE_TICKS it is over in any case.
-5. `close` gets rid of every callback before any descriptor is closed; `over` is called at most once, and by no means
+5. A tunnel over which nothing went for `rest` ticks is left with 1001. It is looked at when that may be so; nothing is
+   moved in the wheel because something was read.
+6. `close` gets rid of every callback before any descriptor is closed; `over` is called at most once, and by no means
    after `close`.
 """
 
@@ -21,7 +23,7 @@ from typing import Final
 
 from passenger.request.flow import Backlog
 from passenger.request.wheel import NEVER, ticks
-from passenger.wire.websocket import FrameBoundaries, close_frame
+from passenger.wire.websocket import GOING_AWAY, FrameBoundaries, close_frame
 
 PIECE: Final = 64 * 1024
 HALF_CLOSED_TICKS: Final = ticks(5.0)
@@ -31,7 +33,20 @@ CLOSE_TICKS: Final = ticks(3.0)
 class Way:
     """One direction."""
 
-    __slots__ = ("_backlog", "_broken", "_edit", "_ended", "_fd", "_is_open", "_loop", "_over", "_sink", "_source")
+    __slots__ = (
+        "_backlog",
+        "_broken",
+        "_edit",
+        "_ended",
+        "_fd",
+        "_is_open",
+        "_loop",
+        "_now",
+        "_over",
+        "_sink",
+        "_source",
+        "moved",
+    )
 
     def __init__(
         self,
@@ -40,10 +55,14 @@ class Way:
         sink: SocketType,
         *,
         edit: Callable[[bytes], bytes] | None,
+        now: Callable[[], int],
         over: Callable[[], None],
         broken: Callable[[], None],
     ) -> None:
         self._loop = loop
+        self._now = now
+        self.moved = now()
+        """The tick in which something went this way last."""
         self._source = source
         self._fd = source.fileno()
         self._sink = sink
@@ -97,6 +116,7 @@ class Way:
             self._broken()
             return
         if data:
+            self.moved = self._now()
             self.push(data if self._edit is None else self._edit(data))
         else:
             self._ended = True
@@ -106,6 +126,7 @@ class Way:
 
     def _drained(self) -> None:
         self._backlog = None
+        self.moved = self._now()
         if self._ended:
             self._end()
         else:
@@ -124,7 +145,19 @@ class Way:
 class Tunnel:
     """Both directions. `web` stays the caller's, `app` is closed here."""
 
-    __slots__ = ("_app", "_dropping", "_frames", "_leaving", "_now", "_over", "_rush", "_to_app", "_to_web", "deadline")
+    __slots__ = (
+        "_app",
+        "_deadline",
+        "_dropping",
+        "_frames",
+        "_leaving",
+        "_now",
+        "_over",
+        "_rest",
+        "_rush",
+        "_to_app",
+        "_to_web",
+    )
 
     def __init__(
         self,
@@ -133,12 +166,16 @@ class Tunnel:
         web: SocketType,
         app: SocketType,
         is_websocket: bool,
+        rest: int,
         now: Callable[[], int],
         rush: Callable[[], None],
         over: Callable[[], None],
     ) -> None:
-        """`now` tells the tick, `rush` is called when there is a deadline, `over` when nothing is left to do."""
+        """`rest` in ticks, or NEVER. `now` tells the tick, `rush` is called when the deadline comes closer, `over` when
+        nothing is left to do.
+        """
         self._app = app
+        self._rest = rest
         self._now = now
         self._rush = rush
         self._over = over
@@ -146,14 +183,34 @@ class Tunnel:
         self._leaving = 0
         """Status of the Close frame that has to go out; 0 = none."""
         self._dropping = False
-        self.deadline = NEVER
+        self._deadline = NEVER
         edit = self._edit if is_websocket else None
-        self._to_web = Way(loop, app, web, edit=edit, over=self._way_over, broken=over)
-        self._to_app = Way(loop, web, app, edit=None, over=self._way_over, broken=over)
+        self._to_web = Way(loop, app, web, edit=edit, now=now, over=self._way_over, broken=over)
+        self._to_app = Way(loop, web, app, edit=None, now=now, over=self._way_over, broken=over)
 
     def begin(self, head: bytes, rest: bytes) -> None:
         """The head of the 101 response, and what came of the application behind it."""
         self._to_web.push(head + (self._edit(rest) if self._frames is not None and rest else rest))
+
+    def allow_rest(self, rest: int) -> None:
+        """A new limit."""
+        if rest != self._rest:
+            self._rest = rest
+            self._rush()
+
+    def due_at(self) -> int:
+        """The tick at which to call `overdue`, or NEVER."""
+        if self._rest == NEVER or self._leaving:
+            return self._deadline
+        rested = max(self._to_web.moved, self._to_app.moved) + self._rest
+        return rested if self._deadline == NEVER else min(rested, self._deadline)
+
+    def overdue(self) -> None:
+        """It has a deadline that is over, or has rested for too long."""
+        if self._deadline != NEVER and self._deadline <= self._now():
+            self._over()
+        else:
+            self.leave(GOING_AWAY)
 
     def leave(self, status: int) -> None:
         """End it politely, if that is possible; the caller gives the reason."""
@@ -197,6 +254,6 @@ class Tunnel:
 
     def _hurry(self, most: int) -> None:
         at = self._now() + most
-        if self.deadline == NEVER or at < self.deadline:
-            self.deadline = at
+        if self._deadline == NEVER or at < self._deadline:
+            self._deadline = at
             self._rush()

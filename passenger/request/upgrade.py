@@ -12,6 +12,7 @@ Rules.
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from socket import SocketType
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +33,7 @@ from passenger.wire.websocket import GOING_AWAY, SERVICE_RESTART
 
 if TYPE_CHECKING:
     from passenger.request.handler import RequestHandler
+    from passenger.request.routes import Route
 
 WEBSOCKET: Final = b"websocket"
 
@@ -128,10 +130,12 @@ class UpgradeClient(Client):
             web=self._sock,
             app=sock,
             is_websocket=self._protocol.lower() == WEBSOCKET,
+            rest=self._route.rest_ticks,
             now=lambda: handler.wheel.now,
             rush=lambda: handler.wheel.move(self),
             over=self._tunnel_over,
         )
+        handler.wheel.move(self)
         handler.tunnels[self] = None
         handler.upgraded += 1
         session.process.upgraded[self] = None
@@ -145,6 +149,12 @@ class UpgradeClient(Client):
         """The core takes nothing new and waits for what runs."""
         if self._tunnel is not None:
             self._tunnel.leave(GOING_AWAY)
+
+    def configured(self, routes: Mapping[bytes, Route]) -> None:
+        """A new configuration is in force; what it says about an application that is gone concerns nobody."""
+        route = routes.get(self._route.name.encode())
+        if self._tunnel is not None and route is not None:
+            self._tunnel.allow_rest(route.rest_ticks)
 
     def process_leaves(self) -> None:
         """LongSession: the process is to end."""
@@ -179,10 +189,10 @@ class UpgradeClient(Client):
     # Time
 
     def due_at(self) -> int:
-        return super().due_at() if self._tunnel is None else self._tunnel.deadline
+        return super().due_at() if self._tunnel is None else self._tunnel.due_at()
 
     def overdue(self) -> None:
         if self._tunnel is None:
             super().overdue()
         else:
-            self._tunnel_over()
+            self._tunnel.overdue()

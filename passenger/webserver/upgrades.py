@@ -6,7 +6,8 @@ Rules.
    (`h2c`) nor TLS: through those a client would talk past every check of headers. All others stay ordinary requests.
 3. What the core must know stands in `X-Passenger-*` headers that replace the client's; the client's own word about
    proxies is dropped. `Host` is passed beside them as the client sent it, since applications compare it to `Origin`.
-4. An open tunnel may rest for IDLE_SECONDS; a WebSocket ping in either direction keeps it.
+4. nginx never ends a tunnel by itself: it has one limit for the answer and for the time after it, of which the first
+   is `response_timeout` and the second `websocket_idle_timeout`. The core keeps both, and can say 1001.
 5. Should `map` define the variable twice (two instances in one nginx of somebody else), both say the same.
 """
 
@@ -19,7 +20,8 @@ from passenger.webserver.scgi import AWAY, DROPPED_HEADERS, IGNORED_HEADERS, Hop
 from passenger.webserver.tree import Directive, Expression, Fixed, block, directive, nginx_quote
 
 WANTED: Final = "$passenger_upgrade"
-IDLE_SECONDS: Final = 3600.0
+PATIENCE: Final = 365 * 24 * 3600.0
+"""Seconds; nginx has no word for ever."""
 
 _ASKED: Final = (
     r"~*^(?:[^;]*,)?[ \t]*upgrade[ \t]*(?:,[^;]*)?;(?!h2c?$|http/|tls/)[-!#$%&'*+.^_`|~0-9a-z]+(?:/[-.0-9a-z]+)?$"
@@ -98,8 +100,8 @@ def upgrade_pass(hop: Hop, name: str, app: App) -> list[Directive]:
         directive("proxy_pass", f"http://{upstream_name(hop)}"),
         directive("proxy_http_version", "1.1"),
         directive("proxy_connect_timeout", "5s"),
-        directive("proxy_read_timeout", seconds_text(IDLE_SECONDS)),
-        directive("proxy_send_timeout", seconds_text(IDLE_SECONDS)),
+        directive("proxy_read_timeout", seconds_text(PATIENCE)),
+        directive("proxy_send_timeout", seconds_text(PATIENCE)),
         *retry,
         directive("proxy_buffering", on(False)),
         directive("proxy_buffer_size", "32k"),

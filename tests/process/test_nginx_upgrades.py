@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,10 @@ from passenger.config.instance import Listener as ListenOn
 from passenger.config.model import App, InstanceConfig
 from tests.support import requestcore
 from tests.support.nginx_server import NginxServer, binary_paths, nginx_server
+from tests.support.pool import StillClock
 from tests.support.raw import exchange
 from tests.support.requestcore import DEADLINE, AppEnd, RequestCore
+from tests.support.tunnels import pass_by
 
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-App: yes\r\n\r\n"
 ASK = (
@@ -40,7 +43,13 @@ def ask(target: str = "/chat", *, connection: str = "Upgrade", protocol: str = "
 
 @contextmanager
 def house(
-    monkeypatch: pytest.MonkeyPatch, binary: str, *, base_uri: str = "/", app_type: str = "node", files: bool = False
+    monkeypatch: pytest.MonkeyPatch,
+    binary: str,
+    *,
+    base_uri: str = "/",
+    app_type: str = "node",
+    files: bool = False,
+    **options: Any,
 ) -> Iterator[tuple[RequestCore, NginxServer, int]]:
     """The handler behind nginx, with one application."""
     monkeypatch.setattr(requestcore, "SECRET", b"secret-0123456789abcdef")
@@ -50,7 +59,9 @@ def house(
         if files:
             (folder / "public").mkdir()
             (folder / "public/chat.txt").write_text("a file")
-        core = RequestCore(apps={"blog": app}, concurrency=0, protocol="http_session", allowed_uids=[0, 65534])
+        core = RequestCore(
+            apps={"blog": app}, concurrency=0, protocol="http_session", allowed_uids=[0, 65534], **options
+        )
         stack.enter_context(core)
         core.folder.chmod(0o755)
         for path in (core.path, core.upgrade_path):
@@ -253,20 +264,21 @@ def test_drain_and_restart_say_so(monkeypatch: pytest.MonkeyPatch, binary: str, 
         assert status != 1001 or drained.wait(DEADLINE)
 
 
-def test_pings_keep_a_tunnel_that_rests(monkeypatch: pytest.MonkeyPatch, binary: str) -> None:
-    """With a second of rest allowed: a ping every half second keeps it for three; without pings it ends."""
-    monkeypatch.setattr("passenger.webserver.upgrades.IDLE_SECONDS", 1.0)
-    with house(monkeypatch, binary) as (core, _, port), tunnelled(core, port, ask()) as (client, app, _):
-        client.settimeout(0.5)
-        for _ in range(6):
-            with pytest.raises(TimeoutError):
-                client.recv(1)
-            app.answer(b"\x89\x00")
-            assert AppEnd(client).exactly(2) == b"\x89\x00"
-            client.settimeout(0.5)
-        client.settimeout(DEADLINE)
-        assert AppEnd(client).at_end()
-        assert app.at_end()
+def test_tunnel_that_rests_is_closed_by_the_core(monkeypatch: pytest.MonkeyPatch, binary: str) -> None:
+    """A ping keeps it; after an hour without any it ends with 1001, which nginx alone could not say."""
+    clock = StillClock()
+    with (
+        house(monkeypatch, binary, clock=clock) as (core, server, port),
+        tunnelled(core, port, ask()) as (client, app, _),
+    ):
+        assert server.files["upgrade-blog.conf"].count("_timeout 31536000s;") == 2
+        pass_by(core, clock, 3000)
+        app.answer(b"\x89\x00")
+        assert AppEnd(client).exactly(2) == b"\x89\x00"
+        pass_by(core, clock, 3000)
+        assert core.call(lambda: core.handler.status()["tunnels"]) == 1
+        pass_by(core, clock, 602)
+        assert AppEnd(client).exactly(4) == b"\x88\x02" + struct.pack("!H", 1001)
 
 
 def test_flood_is_held_back_up_to_the_application(monkeypatch: pytest.MonkeyPatch, binary: str) -> None:

@@ -11,55 +11,10 @@ import pytest
 
 from passenger.pool.session import Refusal, RefusalReason
 from passenger.request.tunnel import Way
-from tests.support.requestcore import DEADLINE, AppEnd, RequestCore, WebEnd, upgrade
+from tests.support.requestcore import DEADLINE, RequestCore, upgrade
+from tests.support.tunnels import SWITCH, ask, exactly, head_of, http_core, is_reset, over, tunnelled
 
-SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 MIB = 1024 * 1024
-
-
-def http_core(*, concurrency: int = 0) -> RequestCore:
-    return RequestCore(concurrency=concurrency, protocol="http_session")
-
-
-def ask(core: RequestCore, data: bytes = b"") -> WebEnd:
-    return core.connect(data or upgrade(), path=core.upgrade_path)
-
-
-def exactly(end: AppEnd | WebEnd, count: int) -> bytes:
-    return AppEnd(end.sock).exactly(count)
-
-
-def head_of(end: AppEnd | WebEnd) -> bytes:
-    data = b""
-    while not data.endswith(b"\r\n\r\n"):
-        data += exactly(end, 1)
-    return data
-
-
-def tunnelled(core: RequestCore, data: bytes = b"") -> tuple[WebEnd, AppEnd]:
-    """An open tunnel."""
-    web = ask(core, data)
-    app = core.accept()
-    head_of(app)
-    app.answer(SWITCH)
-    assert head_of(web).startswith(b"HTTP/1.1 101 ")
-    return web, app
-
-
-def is_reset(end: WebEnd | AppEnd) -> bool:
-    """Wait for the end of the stream, clean or not."""
-    try:
-        return end.sock.recv(1) == b""
-    except ConnectionResetError:
-        return True
-
-
-def over(core: RequestCore) -> None:
-    """Everything is given back."""
-    core.until(lambda: core.handler.active == 0 and core.pool.open_sessions == 0)
-    assert core.call(lambda: len(core.handler.tunnels)) == 0
-    assert core.call(lambda: len(core.handler.connections)) == 0
-    assert core.call(lambda: [process.upgraded for process in core.pool.processes]) == [{}]
 
 
 def test_an_upgrade_becomes_a_tunnel_and_a_session() -> None:

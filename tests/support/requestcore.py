@@ -250,14 +250,13 @@ class RequestCore:
     async def _main(self, ready: Future[None]) -> None:
         self.loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        options: dict[str, Any] = {"probes": lambda name: (200, name)} | self._options
+        options: dict[str, Any] = {"probes": lambda name: (200, name), "clock": SystemClock()} | self._options
         self.handler = RequestHandler(
             loop=self.loop,
             pool=self.pool,
             apps=self._apps,
             connect_secret=SECRET,
             allowed_uids=self._uids,
-            clock=SystemClock(),
             log=Log(component="core", fd=self.log_fd, level="debug"),
             **options,
         )

@@ -39,9 +39,19 @@ def split(data: bytes) -> tuple[int, dict[str, str], str]:
 
 
 def test_routes_hold_what_the_hot_path_needs() -> None:
-    assert Route(name="blog", base_uri=b"", response_ticks=ticks(600.0), explains_errors=False) == PRODUCTION
+    assert (
+        Route(
+            name="blog",
+            base_uri=b"",
+            response_ticks=ticks(600.0),
+            rest_ticks=ticks(3600.0),
+            explains_errors=False,
+        )
+        == PRODUCTION
+    )
     assert route(base_uri="/blog").base_uri == b"/blog"
     assert route(response_timeout=0.0).response_ticks == NEVER
+    assert route(websocket_idle_timeout=0.0).rest_ticks == NEVER
     assert DEVELOPMENT.explains_errors
     assert not route(app_env="development", friendly_error_pages=False).explains_errors
     assert route(friendly_error_pages=True).explains_errors
