@@ -29,18 +29,26 @@ FOLLOWING = 2
 
 def start(options: Mapping[str, str], avoid: frozenset[int]) -> tuple[Command, Place]:
     """Run Meteor on a port of its own; it wants SIGINT to end."""
-    if shutil.which("meteor") is None:
-        raise Explanation(
-            "the program `meteor` is not in PATH (%s): install Meteor, or deploy what `meteor build` makes"
-            % os.environ.get("PATH", "")
-        )
+    program = find_meteor()
     place = Place(free_port(FOLLOWING, avoid=avoid))
-    argv = ["meteor", "run", "-p", str(place.port)]
+    argv = [program, "run", "-p", str(place.port)]
     if options.get("meteor_app_settings"):
         argv += ["--settings", options["meteor_app_settings"]]
     if options.get("environment") == "production":
         argv.append("--production")
     return Command(argv, os.environ, signal.SIGINT), place
+
+
+def find_meteor() -> str:
+    """That of PATH, else the one that its installer puts into the user's home, of which only shells are told."""
+    own = os.path.expanduser("~/.meteor/meteor")
+    found = shutil.which("meteor") or shutil.which(own)
+    if found is None:
+        raise Explanation(
+            "the program `meteor` is neither in PATH (%s) nor %s: install Meteor for this user, or deploy what "
+            "`meteor build` makes" % (os.environ.get("PATH", ""), own)
+        )
+    return found
 
 
 if __name__ == "__main__":

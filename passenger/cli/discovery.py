@@ -1,7 +1,7 @@
 """What a project folder serves when nobody wrote a configuration: only for `passenger start` in such a folder.
 
 Tried in this order, and what was found is said on the terminal:
-1. A startup file of the AppTypes registry, in its order: `passenger_wsgi.py`, `asgi.py`, `config.ru`, `app.js`, ...
+1. What the AppTypes registry knows, in its order: `passenger_wsgi.py`, `asgi.py`, `config.ru`, `app.js`, `.meteor`, ...
 2. `manage.py` and exactly one `PACKAGE/wsgi.py` that assigns `application`: a Django project.
 3. `wsgi.py`, `app.py`, `main.py` that assigns `application` or `app` at its top level: Flask, FastAPI and their kind.
 4. `package.json` whose `main` is there: a Node.js application.
@@ -40,9 +40,9 @@ class Found:
 def discover(folder: Path) -> Found | None:
     """The application in a folder, or None."""
     for kind in APP_TYPES:
-        for startup_file in kind.startup_files:
-            if _is_startup_file(folder / startup_file, kind):
-                return Found("", startup_file)
+        for file in kind.evidence:
+            if _is_startup_file(folder / file, kind):
+                return Found("", file)
     if (folder / "manage.py").is_file() and (django := _django(folder)):
         return django
     for module in MODULES:

@@ -32,6 +32,8 @@ class AppType:
     """What in the application's root gives the kind away; the first that is there is what is loaded."""
     suffixes: tuple[str, ...] = ()
     """How other startup files of this kind end."""
+    markers: tuple[tuple[str, str], ...] = ()
+    """Other files in the root that give the kind away, without being loaded; and what is loaded then."""
     is_folder: bool = False
     """The startup file is a folder, always of that name."""
     loader: str
@@ -49,6 +51,11 @@ class AppType:
     @property
     def needs_startup_file(self) -> bool:
         return bool(self.startup_files)
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Every name in the application's root that gives the kind away."""
+        return (*self.startup_files, *(marker for marker, _ in self.markers))
 
 
 APP_TYPES: Final = (
@@ -87,6 +94,7 @@ APP_TYPES: Final = (
     AppType(
         name="node",
         startup_files=("app.js",),
+        markers=(("star.json", "main.js"),),  # what `meteor build` makes
         suffixes=(".js", ".mjs", ".cjs"),
         loader="node_loader.js",
         interpreter="nodejs",
@@ -145,11 +153,8 @@ def leaves_it_to_files(app: App) -> bool:
 
 
 def detect(app_root: str, *, exists: Callable[[str], bool]) -> AppType | None:
-    """The first type of the table that has a startup file in a folder."""
-    return next(
-        (kind for kind in APP_TYPES if any(exists(f"{app_root}/{name}") for name in kind.startup_files)),
-        None,
-    )
+    """The first type of the table that a file in a folder gives away."""
+    return next((kind for kind in APP_TYPES if any(exists(f"{app_root}/{name}") for name in kind.evidence)), None)
 
 
 def startup_path(kind: AppType, app: App, *, exists: Callable[[str], bool]) -> str | None:
@@ -162,9 +167,10 @@ def startup_path(kind: AppType, app: App, *, exists: Callable[[str], bool]) -> s
     if app.startup_file is not None and not kind.is_folder:
         return join(app.app_root, app.startup_file)
     paths = [f"{app.app_root}/{name}" for name in kind.startup_files]
-    return next((path for path in paths if exists(path)), paths[0])
+    marked = (f"{app.app_root}/{name}" for marker, name in kind.markers if exists(f"{app.app_root}/{marker}"))
+    return next((path for path in paths if exists(path)), None) or next(marked, paths[0])
 
 
 def known_startup_files() -> list[str]:
     """Every name that gives a type away, in the order of the table."""
-    return [name for kind in APP_TYPES for name in kind.startup_files]
+    return [name for kind in APP_TYPES for name in kind.evidence]

@@ -90,7 +90,7 @@ class AppChecks:
                 label=self._access.near(startup),
             )
         elif facts is None:
-            names = " and no ".join(f"`{known}`" for known in kind.startup_files)
+            names = " and no ".join(f"`{known}`" for known in kind.evidence)
             self._findings.add(
                 "E404",
                 path,

@@ -143,6 +143,7 @@ def _types() -> str:
 
 def _type(kind: AppType) -> str:
     files = ", ".join(f"`{name}`" for name in kind.startup_files)
+    files += "".join(f", `{name}` beside `{marker}`" for marker, name in kind.markers)
     if kind.is_folder:
         files += " (a folder)"
     cells = [

@@ -31,14 +31,16 @@ setTimeout(() => {
 
 
 @contextmanager
-def meteor(program: str = FAKE, **options: str) -> Iterator[HttpLoader]:
+def meteor(program: str = FAKE, *, home: str = "/no/home", **options: str) -> Iterator[HttpLoader]:
     """The loader, with `program` as the only `meteor` there is."""
     tools = Path(tempfile.mkdtemp(dir="/tmp", prefix="pp"))
     (tools / "meteor").write_text(program)
     (tools / "meteor").chmod(0o755)
     try:
         path = f"{tools}:{os.environ['PATH']}"
-        with http_loader(METEOR, {".meteor/release": "METEOR@3.0"}, env={"PATH": path}, **options) as made:
+        with http_loader(
+            METEOR, {".meteor/release": "METEOR@3.0"}, env={"PATH": path, "HOME": home}, **options
+        ) as made:
             yield made
     finally:
         shutil.rmtree(tools)
@@ -69,9 +71,24 @@ def test_a_meteor_that_fails_is_explained() -> None:
         assert made.status() == 1
 
 
+def test_the_one_in_the_users_home_is_found() -> None:
+    """Where Meteor's installer puts it; PATH goes first."""
+    home = Path(tempfile.mkdtemp(dir="/tmp", prefix="pp"))
+    (home / ".meteor").mkdir()
+    (home / ".meteor" / "meteor").write_text(FAKE.replace("process.argv.slice(2)", "'from the home'"))
+    (home / ".meteor" / "meteor").chmod(0o755)
+    try:
+        with http_loader(METEOR, {".meteor/release": ""}, env={"HOME": str(home)}) as made:
+            assert json.loads(made.http().fetch()) == "from the home"
+        with meteor(home=str(home)) as made:
+            assert json.loads(made.http().fetch())[0] == "run"
+    finally:
+        shutil.rmtree(home)
+
+
 def test_a_missing_meteor_is_explained() -> None:
-    """With the PATH that was searched."""
-    with http_loader(METEOR, {}, env={"PATH": "/nonexistent"}) as made:
+    """With the places that were searched."""
+    with http_loader(METEOR, {}, env={"PATH": "/nonexistent", "HOME": "/no/home"}) as made:
         text = made.explanation()
-        assert "`meteor` is not in PATH (/nonexistent)" in text
+        assert "`meteor` is neither in PATH (/nonexistent) nor /no/home/.meteor/meteor" in text
         assert "meteor build" in text

@@ -99,6 +99,7 @@ def answer(here: Place, app: App, **changes: Any) -> AppSocket:
         ),
         ({"config.ru": RACK}, {"thread_count": 4}, "session", 4),
         ({"app.js": NODE}, {}, "http_session", 0),
+        ({"star.json": '{"format": "site-archive-pre1"}', "main.js": NODE}, {}, "http_session", 0),
         ({"src/main.cjs": NODE}, {"startup_file": "src/main.cjs"}, "http_session", 0),
         ({"app.js": NODE}, {"force_max_concurrent_requests_per_process": 5, "thread_count": 9}, "http_session", 5),
         ({"server.py": SERVER}, {"app_start_command": f"{sys.executable} server.py"}, "http_session", 0),

@@ -55,6 +55,9 @@ def test_keys_decide_first(keys: dict[str, Any], name: str | None) -> None:
         ({"config.ru", "app.js"}, "rack"),
         ({"app.js", ".meteor"}, "node"),
         ({".meteor"}, "meteor"),
+        ({"star.json", "main.js"}, "node"),
+        ({"main.js"}, None),
+        ({"star.json", ".meteor"}, "node"),
         ({"main.go"}, None),
         (set(), None),
     ],
@@ -79,3 +82,13 @@ def test_what_is_loaded() -> None:
     assert path_of("rack", entry_point="a:b") == "/srv/config.ru"
     assert path_of("generic", app_start_command="./x", startup_file="/srv/y") is None
     assert path_of("meteor", startup_file="/srv/y.js") == "/srv/.meteor"
+
+
+def test_what_is_loaded_of_a_built_meteor_application() -> None:
+    """`star.json` says that it is one; a file that is named, and an `app.js`, say more."""
+    assert path_of("node") == "/srv/app.js"
+    assert path_of("node", "/srv/main.js") == "/srv/app.js"
+    assert path_of("node", "/srv/star.json", "/srv/main.js") == "/srv/main.js"
+    assert path_of("node", "/srv/star.json") == "/srv/main.js"
+    assert path_of("node", "/srv/star.json", "/srv/app.js") == "/srv/app.js"
+    assert path_of("node", "/srv/star.json", startup_file="/srv/x.js") == "/srv/x.js"
