@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from passenger.log import printable
-from passenger.wire.status import CoreStatus, GroupStatus, PreloaderStatus, ProcessStatus
+from passenger.wire.status import CoreStatus, GroupStatus, PreloaderStatus, ProcessStatus, RestartStatus
 
 MIB = 1024 * 1024
 Paint = Callable[[str], str]
@@ -49,6 +49,8 @@ def _group(group: GroupStatus, now: float, *, verbose: bool) -> Iterator[str]:
         yield f"  (spawning {group['spawning']} new process{'es' if group['spawning'] > 1 else ''}...)"
     if group["backing_off_for"] > 0:
         yield f"  (keeps failing; next try in {duration(group['backing_off_for'])})"
+    if restart := group["restart"]:
+        yield printable(_restart(restart, now))
     if error := group["last_error"]:
         yield printable(f"  Last error: {error['summary']} (id {error['id']}, {duration(now - error['at'])} ago)")
     if preloader := group["preloader"]:
@@ -60,6 +62,31 @@ def _group(group: GroupStatus, now: float, *, verbose: bool) -> Iterator[str]:
         yield from _process(process, verbose=verbose)
 
 
+def _restart(restart: RestartStatus, now: float) -> str:
+    """The latest restart, in one line; it is the operator's first question after a deploy."""
+    what = f"  Restart ({restart['why']}): "
+    replaced = f"{restart['done']} of {restart['total']} replaced"
+    if restart["state"] == "running":
+        return what + f"{replaced}, began {duration(now - restart['began_at'])} ago"
+    ago = f"{duration(now - (restart['ended_at'] or now))} ago"
+    if (error := restart["error"]) is None:
+        return what + f"done {ago}"
+    return what + f"FAILED {ago}, {replaced}: {error['summary']} (id {error['id']})"
+
+
+def _state(process: ProcessStatus) -> str:
+    """What is special about a process; "" for one that serves, and runs what the others run."""
+    if process["state"] == "enabled":
+        return "Old code, until it is replaced" if process["outdated"] else ""
+    if process["state"] == "aside":
+        return "Ready, waits for the others"
+    why = f" ({process['retired_because']})" if process["retired_because"] else ""
+    if process["state"] == "stopping":
+        return "Shutting down..." + why
+    cut_in = process["cut_in"]
+    return "Draining..." + why + (f", requests are cut in {duration(cut_in)}" if cut_in is not None else "")
+
+
 def _process(process: ProcessStatus, *, verbose: bool) -> Iterator[str]:
     yield (
         f"  * PID: {process['pid']:<5}   Sessions: {process['sessions']:<2}      "
@@ -68,10 +95,11 @@ def _process(process: ProcessStatus, *, verbose: bool) -> Iterator[str]:
     yield (
         f"    CPU: {_cpu(process):<5}  Memory  : {_memory(process):<5}   Last used: {duration(process['idle_for'])} ago"
     )
-    if process["state"] != "enabled":
-        yield "    " + ("Draining..." if process["state"] == "draining" else "Shutting down...")
+    if state := _state(process):
+        yield printable(f"    {state}")
     if verbose:
         named = f"GUPID: {printable(process['gupid'])}   Concurrency: {process['concurrency']}"
+        named += f"   Generation: {process['generation']}"
         yield f"    {named}   Private: {_size(process['private'])}"
 
 

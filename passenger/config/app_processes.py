@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from passenger.config.app_program import AppProgram
+from passenger.config.app_restarts import AppRestarts
 from passenger.config.declare import key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AppProcesses(AppProgram):
+class AppProcesses(AppRestarts):
     """How many processes, started and stopped how."""
 
     spawn_method: str | None = key(

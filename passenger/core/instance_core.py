@@ -58,7 +58,6 @@ class InstanceCore:
         self._started = clock.monotonic()
         self._ended: asyncio.Event = asyncio.Event()
         self._drain: asyncio.Task[None] | None = None
-        self._roll: asyncio.Task[None] | None = None
         self.feedback: Feedback | None = None
 
     async def until_ended(self) -> None:
@@ -129,18 +128,6 @@ class InstanceCore:
         self._log.set_level(config.instance.log_level)
         self._config = config
         self._report(message, {"event": "reloaded", "report": report})
-        if rolling := report["rolling"]:
-            patience = max(app.start_timeout + app.shutdown_timeout for app in config.apps.values())
-            self._roll = asyncio.get_running_loop().create_task(self._watch_roll(rolling, patience))
-
-    async def _watch_roll(self, rolling: list[str], patience: float) -> None:
-        """Say how the replacement of processes ended; it goes on by itself whoever watches."""
-        given_up = await self._pool.rolled(self._clock.monotonic() + patience)
-        for name in rolling:
-            if why := given_up.get(name):
-                self._log.error("application not rolled: the old processes keep serving", app=name, why=why)
-            else:
-                self._log.info("application rolled", app=name)
 
     def _report(self, message: Mapping[str, Any], answer: dict[str, Any]) -> None:
         if self.feedback is not None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from passenger.pool.model import Generation, Process, Spawning
+from passenger.pool.model import Generation, Group, Process, Spawning
+from passenger.pool.restart import Restart
 from passenger.pool.session import Refusal, Session, Waiter
 
 
@@ -88,4 +89,33 @@ class CloseGeneration:
     generation: Generation
 
 
-Action = Grant | Refuse | Spawn | CallOff | Watch | Retire | AskToStop | Terminate | Kill | Dispose | CloseGeneration
+@dataclass(frozen=True, slots=True)
+class KeepLoaded:
+    """Processes may have to be started with these old options at any time: keep the preloader."""
+
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class RestartOver:
+    """A restart has come to its end, well or not."""
+
+    group: Group
+    restart: Restart
+
+
+Action = (
+    Grant
+    | Refuse
+    | Spawn
+    | CallOff
+    | Watch
+    | Retire
+    | AskToStop
+    | Terminate
+    | Kill
+    | Dispose
+    | CloseGeneration
+    | KeepLoaded
+    | RestartOver
+)

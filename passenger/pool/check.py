@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from passenger.pool.ledger import Ledger
 from passenger.pool.model import Group, Process, ProcessState
+from passenger.pool.tiers import Tiers
 
 
 def check(ledger: Ledger) -> None:
@@ -27,13 +28,17 @@ def _check_group(ledger: Ledger, group: Group) -> None:
     _true(not (group.waiters and group.places.free), "nobody waits while a place is free", group)
     room = group.room()
     _true(room is None or room >= 0, "max_instances holds", group)
-    _true(set(group.outdated) <= set(enabled), "outdated processes are enabled", group)
+    _true(set(group.outdated) | set(group.outlived) <= set(enabled), "outdated processes are enabled", group)
+    aside = [process for process in group.processes if process.state is ProcessState.ASIDE]
+    _true(aside == list(group.aside), "processes that wait for others are registered", group)
     for process in enabled:
         is_old = process.generation is not group.generation
         _true(is_old == (process in group.outdated), "processes of an older generation are outdated", process)
     _true(all(ledger.waiting.get(waiter) is group for waiter in group.waiters), "waiters are registered", group)
     if group.fallback is not None and enabled:
         _true(len(enabled) == len(group.outdated), "a fallback is kept only until its successor is ready", group)
+    _true(group.fallback is None or group.is_rolling(), "a fallback is kept only during a restart", group)
+    _true(isinstance(group.places, Tiers) or not group.outdated, "old processes stand apart", group)
     _check_places(group, enabled)
     for process in group.processes:
         _check_process(ledger, process)
@@ -45,8 +50,13 @@ def _check_places(group: Group, enabled: list[Process]) -> None:
     _true({process for _, process in standing} == free, "exactly the free processes stand in levels", group)
     _true(len(standing) == len(free) == group.places.free, "each stands once", group)
     _true(all(process.sessions == load for load, process in standing), "each stands at its load", group)
-    if standing:
-        _true(group.places.lowest() == standing[0][0], "the lowest level is known", group)
+    if isinstance(group.places, Tiers):
+        newest = {process for _, process in group.places.newest.standing()}
+        _true(newest == {process for process in free if process not in group.outdated}, "newest apart", group)
+    tiers = [group.places.newest, group.places.older] if isinstance(group.places, Tiers) else [group.places]
+    for tier in tiers:
+        if levels := tier.standing():
+            _true(tier.lowest() == levels[0][0], "the lowest level is known", group)
 
 
 def _check_process(ledger: Ledger, process: Process) -> None:
@@ -56,17 +66,20 @@ def _check_process(ledger: Ledger, process: Process) -> None:
     _true(sum(socket.sessions for socket in process.sockets) == process.sessions, "sockets add up", process)
     for socket in process.sockets:
         _true(not socket.concurrency or socket.sessions <= socket.concurrency, "a socket's concurrency holds", process)
+    is_draining = process.state is ProcessState.DRAINING
+    _true(is_draining == (process in ledger.draining), "draining processes are registered", process)
     is_stopping = process.state is ProcessState.STOPPING
     _true(is_stopping == (process in ledger.stopping), "stopping processes are registered", process)
     _true(process not in ledger.condemned or process.signals_sent == 1, "a condemned process got one signal", process)
     _true(not (is_stopping and process.sessions), "a process with sessions is not stopped", process)
     is_idle = process.state is ProcessState.ENABLED and not process.sessions
     _true(is_idle == (process in ledger.idle), "idle processes are in idle order", process)
-    _true(process.state is not ProcessState.DRAINING or process.sessions, "a drained process is asked to stop", process)
+    _true(not is_draining or process.sessions, "a drained process is asked to stop", process)
 
 
 def _check_totals(ledger: Ledger, groups: list[Group]) -> None:
     _true(sum(group.enabled for group in groups) == ledger.enabled, "enabled processes add up", ledger)
+    _true(sum(len(group.aside) for group in groups) == ledger.aside, "processes set aside add up", ledger)
     _true(sum(len(group.spawning) for group in groups) == ledger.spawning, "starts add up", ledger)
     _true(sum(group.surging for group in groups) == ledger.surging, "surges add up", ledger)
     _true(ledger.room() >= 0, "max_pool_size holds", ledger)

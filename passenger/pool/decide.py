@@ -4,7 +4,7 @@ Every event that leaves something to decide ends in `settle`, so the same questi
 
 The life of a process: enabled -> draining (no new session) -> stopping (no session left: its stdin is closed) ->
 gone. After TERM_AFTER it gets SIGTERM, after the application's `shutdown_timeout` SIGKILL. Requests in progress are
-never cut short here.
+only cut short when they go on `drain_timeout` after that began (`ending`).
 """
 
 from __future__ import annotations
@@ -12,17 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from passenger.pool import demand, ending
-from passenger.pool.actions import (
-    Action,
-    CloseGeneration,
-    Dispose,
-    Grant,
-    Kill,
-    Refuse,
-    Terminate,
-    Watch,
-)
+from passenger.pool import demand, ending, reconfiguring, rolling
+from passenger.pool.actions import Action, Dispose, Grant, Kill, Refuse, Terminate, Watch
 from passenger.pool.backoff import QUICK_EXIT
 from passenger.pool.events import (
     Arrived,
@@ -31,9 +22,12 @@ from passenger.pool.events import (
     Event,
     Exited,
     GivenUp,
+    OnDemand,
+    Outlived,
     Ready,
     Reconfigured,
     Released,
+    RestartAsked,
     SpawnFailed,
     Started,
     Stopped,
@@ -43,10 +37,8 @@ from passenger.pool.events import (
 )
 from passenger.pool.ledger import Ledger
 from passenger.pool.model import Group, Process, ProcessState
-from passenger.pool.reload import compare, with_live_keys
 from passenger.pool.session import Refusal, RefusalReason, Session
-from passenger.pool.settle import RETRY_SOON, begin_stop, call_off, fill, refuse_all, retire, settle
-from passenger.spawn.spawner import SpawnError
+from passenger.pool.settle import RETRY_SOON, begin_stop, fill, refuse_all, retire, settle
 
 TERM_AFTER: Final = 5.0
 """Seconds that a process has to end after its stdin was closed; at most half of its `shutdown_timeout`."""
@@ -97,7 +89,7 @@ def _unreachable(ledger: Ledger, event: Unreachable, now: float, actions: list[A
     process = event.session.process
     _end_session(event.session, now)
     if process.state is ProcessState.ENABLED:
-        _count_quick_end(ledger, process, event.error, event.wall, now)
+        _count_quick_end(ledger, process, event, now, actions)
         retire(ledger, process, event.error.summary, now, actions)
     elif process.state is ProcessState.DRAINING and not process.sessions:
         begin_stop(ledger, process, now, actions)
@@ -130,12 +122,7 @@ def _ready(ledger: Ledger, event: Ready, now: float, actions: list[Action]) -> N
     group.backoff.succeeded(now)
     ledger.backing_off.pop(group, None)
     ledger.look_around = True
-    if group.fallback is not None:
-        actions.append(CloseGeneration(group.fallback))
-        group.fallback = None
-    if spawning.surge and group.outdated:
-        replaced = next((old for old in group.outdated if not old.sessions), None) or next(iter(group.outdated))
-        retire(ledger, replaced, "replaced", now, actions)
+    rolling.became_ready(ledger, spawning, now, actions)
     settle(ledger, group, now, actions)
 
 
@@ -147,25 +134,14 @@ def _spawn_failed(ledger: Ledger, event: SpawnFailed, now: float, actions: list[
     group.counters.spawn_failures += 1
     group.last_error, group.last_error_at = event.error, event.wall
     group.started = True
-    if group.fallback is not None and group.enabled:
-        _give_up_roll(ledger, group, event.error, actions)
-    else:
+    if group.is_gathering:
+        ledger.enable_all(group, now=now)
+    is_stopped = rolling.start_failed(ledger, group, spawning.generation, event.error, now, actions)
+    if not (is_stopped and spawning.surge):
         _count_failure(ledger, group, began_at=spawning.began_at, now=now)
     if group.waiters and group.is_hopeless(now):
         refuse_all(ledger, group, RefusalReason.SPAWN_FAILED, now, actions)
     settle(ledger, group, now, actions)
-
-
-def _give_up_roll(ledger: Ledger, group: Group, error: SpawnError, actions: list[Action]) -> None:
-    """The first process of the new generation failed: the old ones stay, with the new values of live keys."""
-    fallback, rejected = group.fallback, group.generation
-    assert fallback is not None
-    for spawning in list(group.spawning):
-        call_off(ledger, spawning, actions)
-    group.fallback = None
-    group.roll_error = error
-    ledger.return_to(group, fallback)
-    actions.append(CloseGeneration(rejected))
 
 
 def _exited(ledger: Ledger, event: Exited, now: float, actions: list[Action]) -> None:
@@ -173,19 +149,23 @@ def _exited(ledger: Ledger, event: Exited, now: float, actions: list[Action]) ->
     if process.state is ProcessState.GONE:
         return
     process.group.counters.exits += 1
-    was_serving = process.state is ProcessState.ENABLED
+    was_serving = process.stays()
     ledger.remove(process)
     if was_serving:
-        _count_quick_end(ledger, process, event.error, event.wall, now)
+        _count_quick_end(ledger, process, event, now, actions)
     actions.append(Dispose(process))
     settle(ledger, process.group, now, actions)
 
 
-def _count_quick_end(ledger: Ledger, process: Process, error: SpawnError, wall: float, now: float) -> None:
-    """An enabled process ended or can't be reached: soon after its start that is a failed start."""
+def _count_quick_end(
+    ledger: Ledger, process: Process, event: Exited | Unreachable, now: float, actions: list[Action]
+) -> None:
+    """A process ended unasked or can't be reached: soon after its start that is a failed start."""
+    group = process.group
     if now - process.started_at < QUICK_EXIT:
-        process.group.last_error, process.group.last_error_at = error, wall
-        _count_failure(ledger, process.group, began_at=process.started_at, now=now)
+        group.last_error, group.last_error_at = event.error, event.wall
+        _count_failure(ledger, group, began_at=process.started_at, now=now)
+        rolling.start_failed(ledger, group, process.generation, event.error, now, actions)
 
 
 def _count_failure(ledger: Ledger, group: Group, *, began_at: float, now: float) -> None:
@@ -199,6 +179,7 @@ def _count_failure(ledger: Ledger, group: Group, *, began_at: float, now: float)
 def _ticked(ledger: Ledger, _: Ticked, now: float, actions: list[Action]) -> None:
     for process in list(ledger.stopping):
         _press(process, now, actions)
+    ending.press_draining(ledger, now, actions)
     ending.press_condemned(ledger, now, actions)
     for group in list(ledger.backing_off):
         if not group.backoff.is_waiting(now):
@@ -223,6 +204,8 @@ def _press(process: Process, now: float, actions: list[Action]) -> None:
 
 
 def _stop_idle(ledger: Ledger, group: Group, now: float, actions: list[Action]) -> None:
+    if group.restart is not None and group.restart.has_failed():
+        return  # what is started in its place later may not start (rule 6 of `rolling`)
     while group.enabled > group.minimum:
         process = group.places.longest_idle()
         if process is None or now - process.last_used < ledger.limits.pool_idle_time:
@@ -236,47 +219,6 @@ def _stop_idle(ledger: Ledger, group: Group, now: float, actions: list[Action]) 
 def _started(ledger: Ledger, _: Started, now: float, actions: list[Action]) -> None:
     for group in list(ledger.groups.values()):
         settle(ledger, group, now, actions)
-
-
-def _reconfigured(ledger: Ledger, event: Reconfigured, now: float, actions: list[Action]) -> None:
-    changes = compare({name: group.app for name, group in ledger.groups.items()}, event.apps)
-    ledger.limits = event.limits
-    groups = list(ledger.groups.values())
-    for group in groups:
-        group.roll_error = None
-        group.backoff.forgive()
-        ledger.backing_off.pop(group, None)
-        if group.name in changes.removed:
-            ledger.let_go(group)
-        elif group.name in changes.rolled:
-            _roll(ledger, group, event, actions)
-        elif group.name in changes.changed:
-            group.generation.app = event.apps[group.name]
-            if group.fallback is not None:
-                group.fallback.app = with_live_keys(group.fallback.app, group.app)
-            ledger.note_size(group)
-    groups += [ledger.add_group(name, event.apps[name]) for name in changes.added]
-    ledger.look_around = True
-    for group in groups:
-        settle(ledger, group, now, actions)
-
-
-def _roll(ledger: Ledger, group: Group, event: Reconfigured, actions: list[Action]) -> None:
-    """Begin a new generation. What was being started with the old options is called off."""
-    for spawning in list(group.spawning):
-        call_off(ledger, spawning, actions)
-    previous = group.generation
-    app = event.apps[group.name]
-    ledger.begin_generation(group, app)
-    is_unproven_roll = group.fallback is not None
-    if is_unproven_roll:
-        actions.append(CloseGeneration(previous))
-    elif group.enabled:
-        group.fallback = previous
-    else:
-        actions.append(CloseGeneration(previous))
-    if group.fallback is not None:
-        group.fallback.app = with_live_keys(group.fallback.app, app)
 
 
 def _stopped(ledger: Ledger, _: Stopped, now: float, actions: list[Action]) -> None:
@@ -309,7 +251,10 @@ _ON: Final[dict[type[Event], Callable[[Ledger, Any, float, list[Action]], None]]
     Exited: _exited,
     Withdrawn: ending.withdrawn,
     Condemned: ending.condemned,
-    Reconfigured: _reconfigured,
+    Outlived: rolling.outlived,
+    RestartAsked: rolling.restart_asked,
+    OnDemand: rolling.on_demand,
+    Reconfigured: reconfiguring.reconfigured,
     Ticked: _ticked,
     Stopped: _stopped,
     GivenUp: _given_up,

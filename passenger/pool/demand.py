@@ -2,7 +2,7 @@
 
 Numbered rules; the functions name the ones they carry out.
 1. A group wants processes up to `min_instances`, and for its queue as many as the waiting requests need places.
-2. While starts fail, or before the first process of a generation was ready, the queue gets one start at a time:
+2. While starts fail, or before the first process was ready, the queue gets one start at a time:
    ten thousand requests for a cold or broken application cause one start, not many (B3, B9).
 3. While it backs off, a group wants nothing.
 4. Turns: groups with waiting requests and no process at all first, then replacements of old processes, then the
@@ -44,20 +44,19 @@ def wanted(group: Group, now: float) -> int:
 
 
 def _for_queue(group: Group, coming: int) -> int:
-    is_proven = any_of_generation(group)
-    if not is_proven or not group.places_each:
+    if not group.enabled or not group.places_each:
         return 1 - len(group.spawning)
     return -(-len(group.waiters) // group.places_each) - coming
 
 
-def any_of_generation(group: Group) -> bool:
-    """Whether an enabled process of the newest generation serves."""
-    return group.enabled > len(group.outdated)
-
-
 def wants_replacement(group: Group, now: float) -> bool:
-    """An old process waits for its successor, one at a time."""
-    return bool(group.outdated) and not group.spawning and not group.backoff.is_waiting(now)
+    """A process waits for its successor: in a restart, or because it has outlived itself."""
+    if group.leaving or group.backoff.is_waiting(now):
+        return False
+    if group.fallback is not None:
+        return not group.surging  # the first of a new generation starts alone, even if all old ones are gone meanwhile
+    waiting = len(group.outdated) if group.is_rolling() else 0
+    return group.surging < min(group.app.max_surge, waiting or len(group.outlived))
 
 
 def place(ledger: Ledger, group: Group, now: float) -> None:
@@ -133,13 +132,14 @@ def excess_spawn(groups: list[Group]) -> Spawning | None:
 
 def excess_process(ledger: Ledger) -> Process | None:
     """The process to retire first when the pool has become too small for what it holds."""
-    return _spare(ledger) or next(iter(ledger.idle), None) or _busiest_groups_process(ledger)
+    spare = _spare(ledger) or next(iter(ledger.idle), None) or _busiest_groups_process(ledger)
+    return spare or next((process for group in ledger.all_groups() for process in group.aside), None)
 
 
 def excess_in(group: Group) -> Process | None:
     """The same for a group whose `max_instances` was lowered: old ones, then idle ones, then the least busy."""
-    if group.outdated:
-        return next(iter(group.outdated))
+    if replaceable := group.aside or group.outdated:
+        return next(iter(replaceable))
     least_busy = group.places.longest_idle() or group.places.least_busy()
     return least_busy or _any_enabled(group)
 

@@ -5,6 +5,8 @@ Rules.
 2. A condemned process is not waited for: SIGTERM at once and SIGKILL after `patience`, or SIGKILL at once. Its requests
    are lost, and those of no other process.
 3. The end of such a process is no crash: it does not count as a quick end, and nothing backs off.
+4. A process that still finishes requests `drain_timeout` after it was retired is condemned; its patience is
+   `shutdown_timeout`.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from passenger.pool.settle import retire, settle
 
 def withdrawn(ledger: Ledger, event: Withdrawn, now: float, actions: list[Action]) -> None:
     """Event: the process takes no further request."""
-    if event.process.state is ProcessState.ENABLED:
+    if event.process.stays():
         retire(ledger, event.process, event.why, now, actions)
         settle(ledger, event.process.group, now, actions)
 
@@ -28,7 +30,7 @@ def condemned(ledger: Ledger, event: Condemned, now: float, actions: list[Action
     process = event.process
     if process.state is ProcessState.GONE or process.signals_sent == 2:
         return
-    if process.state is ProcessState.ENABLED:
+    if process.stays():
         retire(ledger, process, event.why, now, actions)
     if event.patience > 0 and not process.signals_sent:
         process.signals_sent = 1
@@ -50,3 +52,13 @@ def press_condemned(ledger: Ledger, now: float, actions: list[Action]) -> None:
             process.signals_sent = 2
         if not was_killed and now >= until:
             actions.append(Kill(process))
+
+
+def press_draining(ledger: Ledger, now: float, actions: list[Action]) -> None:
+    """Time has passed: SIGTERM for those whose requests do not come to an end (rule 4)."""
+    for process in ledger.draining:
+        app = process.group.app
+        if app.drain_timeout and not process.signals_sent and now - process.retired_at >= app.drain_timeout:
+            process.signals_sent = 1
+            ledger.condemned[process] = now + app.shutdown_timeout
+            actions.append(Terminate(process))

@@ -83,6 +83,14 @@ class Withdrawn:
 
 
 @dataclass(frozen=True, slots=True)
+class Worn:
+    """Another process is to take the place of this one, which serves until then."""
+
+    process: Process
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Condemned:
     """Somebody wants the process to end without waiting for its requests."""
 
@@ -90,6 +98,32 @@ class Condemned:
     why: str
     patience: float
     """Seconds between SIGTERM and SIGKILL; 0 = SIGKILL at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlived:
+    """Somebody wants the process to be replaced: it serves until its successor is ready."""
+
+    process: Process
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestartAsked:
+    """Somebody wants new processes for these applications."""
+
+    groups: tuple[Group, ...]
+    method: str
+    """`rolling` or `blocking`; "" = as configured."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class OnDemand:
+    """Whether processes are to be started for requests only, whatever `min_instances` says."""
+
+    group: Group
+    is_so: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +159,11 @@ Event = (
     | SpawnFailed
     | Exited
     | Withdrawn
+    | Worn
     | Condemned
+    | Outlived
+    | RestartAsked
+    | OnDemand
     | Reconfigured
     | Ticked
     | Stopped

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import traceback
-from typing import Final
+from typing import Any, Final
 
 from passenger.clock import Clock
 from passenger.log import Log
 from passenger.pool.actions import Action
 from passenger.pool.model import Group, Process, ProcessState, Spawning
+from passenger.pool.restart import Restart
 from passenger.pool.session import Refusal, RefusalReason
 from passenger.spawn.spawner import Exit, SpawnError
 
@@ -38,6 +39,9 @@ class Journal:
         trace = "".join(traceback.format_exception(error))
         self._log.error(failure.summary, app=spawning.group.name, error_id=failure.error_id, traceback=trace)
 
+    def too_late(self, spawning: Spawning, failure: SpawnError) -> None:
+        self._log.error(failure.summary, app=spawning.group.name, error_id=failure.error_id)
+
     def backing_off(self, group: Group, now: float) -> None:
         """After a failed start: when the next one is made."""
         seconds = group.backoff.remaining(now)
@@ -50,12 +54,16 @@ class Journal:
                 error_id=group.last_error.error_id,
             )
 
-    def roll_given_up(self, group: Group, error: SpawnError) -> None:
-        self._log.error(
-            "the new configuration of the application was given up: its old processes go on",
-            app=group.name,
-            error_id=error.error_id,
-        )
+    def restart_over(self, group: Group, restart: Restart, now: float) -> None:
+        """The result of a restart; how each process went has a line of its own."""
+        told: dict[str, Any] = {"app": group.name, "generation": restart.generation, "why": restart.why}
+        if restart.error is None:
+            seconds = f"{now - restart.began_at:.1f}"
+            self._log.info("application restarted", **told, processes=restart.total, seconds=seconds)
+        else:
+            what = "the restart of the application failed"
+            kept = "" if restart.is_cold else ": its old processes keep serving until the next one"
+            self._log.error(what + kept, **told, error_id=restart.error.error_id, reason=restart.error.summary)
 
     def retired(self, process: Process, why: str) -> None:
         self._log.info("process retired", app=process.group.name, pid=process.pid, why=why, sessions=process.sessions)

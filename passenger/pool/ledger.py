@@ -16,7 +16,9 @@ from collections.abc import Callable
 from passenger.config.model import App
 from passenger.pool.limits import PoolLimits
 from passenger.pool.model import Generation, Group, Process, ProcessState, Spawning
+from passenger.pool.places import Places
 from passenger.pool.session import Waiter
+from passenger.pool.tiers import Tiers
 from passenger.spawn.spawner import RunningProcess
 
 
@@ -32,10 +34,12 @@ class Ledger:
         self.waiting: dict[Waiter, Group] = {}
         self.idle: OrderedDict[Process, None] = OrderedDict()
         """Enabled processes without a session, longest idle first."""
+        self.draining: dict[Process, None] = {}
         self.stopping: dict[Process, None] = {}
         self.condemned: dict[Process, float] = {}
         """Processes that got SIGTERM although they may have sessions; the value says when SIGKILL follows."""
         self.enabled = 0
+        self.aside = 0
         self.spawning = 0
         self.surging = 0
         # Groups that want a process and can't have it yet, each in order of arrival:
@@ -55,7 +59,7 @@ class Ledger:
 
     def room(self) -> int:
         """Processes that `max_pool_size` still allows; negative after it was lowered."""
-        return self.limits.max_pool_size - (self.enabled + self.spawning - self.surging)
+        return self.limits.max_pool_size - (self.enabled + self.aside + self.spawning - self.surging)
 
     def all_groups(self) -> list[Group]:
         return [*self.groups.values(), *self.leaving]
@@ -65,7 +69,7 @@ class Ledger:
 
     def needs_ticks(self) -> bool:
         """Whether something becomes due by time alone."""
-        if self.starving or self.wanting or self.stopping or self.condemned or self.backing_off:
+        if self.starving or self.wanting or self.draining or self.stopping or self.condemned or self.backing_off:
             return True
         return bool(self.above_minimum) and self.limits.pool_idle_time > 0
 
@@ -97,17 +101,36 @@ class Ledger:
         """From now on processes are started with these options; the ones that run have become outdated."""
         group.last_number += 1
         group.generation = Generation(group.last_number, app)
-        group.outdated = {process: None for process in group.processes if process.state is ProcessState.ENABLED}
         group.backoff.forgive()
+        self.backing_off.pop(group, None)
         group.places_each = app.thread_count
+        self._arrange(group)
         self.note_size(group)
         return group.generation
 
     def return_to(self, group: Group, generation: Generation) -> None:
         """Give up a generation none of whose processes was ever ready."""
         group.generation = generation
-        group.outdated.clear()
+        group.fallback = None
+        self._arrange(group)
         self.note_size(group)
+
+    def drop_fallback(self, group: Group) -> None:
+        """A process of the newest generation was ready: there is no way back."""
+        group.fallback = None
+        self._flatten(group)
+
+    def _arrange(self, group: Group) -> None:
+        """Sort processes by generation: the newest are asked first."""
+        enabled = [process for process in group.processes if process.state is ProcessState.ENABLED]
+        group.outdated = {process: None for process in enabled if process.generation is not group.generation}
+        group.places = Tiers(group.generation, self.idle) if group.outdated else Places(self.idle)
+        for process in sorted(enabled, key=lambda process: process.last_used):
+            group.places.stand(process)
+
+    def _flatten(self, group: Group) -> None:
+        if not group.outdated and group.fallback is None and isinstance(group.places, Tiers):
+            group.places = group.places.newest
 
     # Requests
 
@@ -150,18 +173,37 @@ class Ledger:
         return True
 
     def attach(self, spawning: Spawning, running: RunningProcess, *, now: float) -> Process:
-        """A process is ready and takes requests from now on."""
+        """A process is ready; it takes requests from now on, or waits for the others of the first set."""
         group = spawning.group
         process = Process(group, spawning.generation, running, now=now)
         group.processes[process] = None
-        group.places.add(process)
         group.places_each = process.concurrency
+        group.aside[process] = None
+        self.aside += 1
+        process.state = ProcessState.ASIDE
+        if group.is_gathered():
+            self.enable_all(group, now=now)
+        return process
+
+    def enable_all(self, group: Group, *, now: float) -> None:
+        """Every process that waits for others takes requests from now on."""
+        group.is_gathering = False
+        for process in list(group.aside):
+            self.enable(process, now=now)
+
+    def enable(self, process: Process, *, now: float) -> None:
+        """A process that was set aside takes requests from now on."""
+        group = process.group
+        process.last_used = now
+        del group.aside[process]
+        self.aside -= 1
+        process.state = ProcessState.ENABLED
         group.enabled += 1
         self.enabled += 1
         if process.generation is not group.generation:
             group.outdated[process] = None
+        group.places.add(process)
         self.note_size(group)
-        return process
 
     def receive_late(self, spawning: Spawning, running: RunningProcess, *, now: float) -> Process:
         """A process became ready although its start was called off: it is only to be stopped."""
@@ -173,25 +215,34 @@ class Ledger:
         return process
 
     def withdraw(self, process: Process) -> None:
-        """An enabled process takes no new request from now on."""
+        """A process that stayed takes no new request from now on."""
         group = process.group
-        group.places.remove(process)
+        if process.state is ProcessState.ENABLED:
+            group.places.remove(process)
+            group.outdated.pop(process, None)
+            group.outlived.pop(process, None)
+            group.enabled -= 1
+            self.enabled -= 1
+            self._flatten(group)
+            self.note_size(group)
+        else:
+            del group.aside[process]
+            self.aside -= 1
         process.state = ProcessState.DRAINING
-        group.outdated.pop(process, None)
-        group.enabled -= 1
-        self.enabled -= 1
-        self.note_size(group)
+        self.draining[process] = None
 
     def begin_stop(self, process: Process, *, now: float) -> None:
+        self.draining.pop(process, None)
         process.state = ProcessState.STOPPING
         process.stop_asked_at = now
         self.stopping[process] = None
 
     def remove(self, process: Process) -> None:
         """The process has ended."""
-        if process.state is ProcessState.ENABLED:
+        if process.stays():
             self.withdraw(process)
         process.state = ProcessState.GONE
+        self.draining.pop(process, None)
         self.stopping.pop(process, None)
         self.condemned.pop(process, None)
         del process.group.processes[process]

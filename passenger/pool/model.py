@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from passenger.config.model import App
 from passenger.pool.backoff import Backoff
 from passenger.pool.places import Places
+from passenger.pool.restart import Restart
 from passenger.pool.session import IdleConnection, LongSession, Waiter
+from passenger.pool.tiers import Tiers
 from passenger.spawn.spawner import AppSocket, RunningProcess, SocketProtocol, SpawnError
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ class ProcessState(enum.Enum):
 
     ENABLED = "enabled"
     """Takes requests."""
+    ASIDE = "aside"
+    """Takes none for now, and will: it waits for others of its first set."""
     DRAINING = "draining"
     """Takes no new request, still runs some."""
     STOPPING = "stopping"
@@ -56,7 +60,7 @@ class Socket:
 
 
 class Generation:
-    """One set of options of a group; a reload that changes more than live keys begins a new one."""
+    """What processes of a group are started with: its options, a preloader. Every restart begins a new one."""
 
     __slots__ = ("app", "number")
 
@@ -71,16 +75,20 @@ class Generation:
 class Spawning:
     """A process that is being started.
 
-    `surge`: it is to replace a process of an older generation, so until it is ready it counts beside the limits.
+    `surge`: it is to replace another process, so until it is ready it counts beside the limits.
     """
 
     __slots__ = ("began_at", "generation", "group", "surge")
 
     def __init__(self, group: Group, *, surge: bool, now: float) -> None:
         self.group = group
-        self.generation = group.generation
+        self.generation = group.generation if surge else group.refilling
         self.surge = surge
         self.began_at = now
+
+    def limit(self) -> float | None:
+        """Seconds that all of it may take. A preloader and a fork, say, have `start_timeout` each otherwise."""
+        return self.generation.app.start_timeout if self.surge else None
 
     def __repr__(self) -> str:
         return f"<Spawning {self.group.name} g{self.generation.number}{' surge' if self.surge else ''}>"
@@ -99,6 +107,8 @@ class Process:
         "only_socket",
         "pid",
         "processed",
+        "retired_at",
+        "retired_why",
         "running",
         "sessions",
         "signals_sent",
@@ -128,6 +138,8 @@ class Process:
         self.started_at = now
         self.last_used = now
         """When it was last seen busy: the end of its last session, or when it became ready."""
+        self.retired_at = 0.0
+        self.retired_why = ""
         self.stop_asked_at = 0.0
         self.upgraded: dict[LongSession, None] = {}
         """Kept by the request layer: who is to be told when the process is retired."""
@@ -136,6 +148,10 @@ class Process:
 
     def takes_requests(self) -> bool:
         return self.state is ProcessState.ENABLED
+
+    def stays(self) -> bool:
+        """Nobody has told it to go."""
+        return self.state is ProcessState.ENABLED or self.state is ProcessState.ASIDE
 
     def least_busy_socket(self) -> Socket:
         """A socket with a free place. Only for processes with several sockets; they have a handful at most."""
@@ -161,6 +177,7 @@ class Counters:
         "refused_queue_full",
         "refused_spawn_failed",
         "requests",
+        "restarts",
         "spawn_failures",
         "spawns",
     )
@@ -173,6 +190,7 @@ class Counters:
         self.spawns = 0
         self.spawn_failures = 0
         self.exits = 0
+        self.restarts = 0
 
 
 class Group:
@@ -183,13 +201,23 @@ class Group:
         self.generation = Generation(1, app)
         self.last_number = 1
         self.fallback: Generation | None = None
-        """The generation to return to when the first process of a new one cannot be started."""
-        self.places = Places(ledger.idle)
+        """The generation to return to when the first process of a new one cannot be started; until then whatever is
+        not part of the restart is started with it."""
+        self.restart: Restart | None = None
+        """The latest one."""
+        self.places: Places | Tiers = Places(ledger.idle)
         self.processes: dict[Process, None] = {}
         """All that have not ended, in the order in which they became ready."""
         self.enabled = 0
         self.outdated: dict[Process, None] = {}
         """Enabled processes of an older generation: they serve until a new one takes their place."""
+        self.outlived: dict[Process, str] = {}
+        """Enabled processes that are to be replaced for a reason of their own: no restart, they are just too old."""
+        self.aside: dict[Process, None] = {}
+        self.is_gathering = True
+        """Nothing serves yet: the first processes may have to wait for each other (`ready_when`)."""
+        self.is_on_demand = False
+        """`always_restart.txt` is there: processes are started for requests only."""
         self.spawning: dict[Spawning, None] = {}
         self.surging = 0
         """How many of `spawning` are surges."""
@@ -201,8 +229,6 @@ class Group:
         self.last_error: SpawnError | None = None
         self.last_error_at = 0.0
         """Wall clock."""
-        self.roll_error: SpawnError | None = None
-        """Why the last roll was given up, until the next reload."""
         self.leaving = False
         """Removed from the configuration, or the pool stops: serves its queue, then goes."""
         self.started = False
@@ -214,17 +240,22 @@ class Group:
         return self.generation.app
 
     @property
+    def refilling(self) -> Generation:
+        """What processes are started with that are no part of a restart."""
+        return self.generation if self.fallback is None else self.fallback
+
+    @property
     def minimum(self) -> int:
         """Processes to keep while idle."""
-        if self.leaving:
+        if self.leaving or self.is_on_demand:
             return 0
         app = self.generation.app
         return app.min_instances if app.max_instances is None else min(app.min_instances, app.max_instances)
 
     @property
     def capacity(self) -> int:
-        """Processes that count against the limits: enabled ones and ones being started; surges come on top."""
-        return self.enabled + len(self.spawning) - self.surging
+        """Processes that count against the limits: ready ones and ones being started; surges come on top."""
+        return self.enabled + len(self.aside) + len(self.spawning) - self.surging
 
     def room(self) -> int | None:
         """Processes that `max_instances` still allows; negative after it was lowered; None = it sets no limit."""
@@ -237,7 +268,17 @@ class Group:
 
     def is_hopeless(self, now: float) -> bool:
         """No process serves, none is on its way and none will be tried for now."""
-        return not self.enabled and not self.spawning and self.backoff.is_waiting(now)
+        return not (self.enabled or self.aside or self.spawning) and self.backoff.is_waiting(now)
+
+    def is_gathered(self) -> bool:
+        """Whether the processes that are ready may serve."""
+        if not self.is_gathering or self.generation.app.ready_when == "first":
+            return True
+        return len(self.aside) >= self.minimum
+
+    def is_rolling(self) -> bool:
+        """A restart replaces processes one by one."""
+        return self.restart is not None and not self.restart.is_cold and self.restart.is_running()
 
     def is_finished(self) -> bool:
         return self.leaving and not (self.waiters or self.spawning or self.processes)

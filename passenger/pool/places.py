@@ -79,6 +79,18 @@ class Places:
         self._lowest = 0
         self.free += 1
 
+    def stand(self, process: Process) -> None:
+        """A process that stood in other `Places`, with the sessions that it has. A full one will come back here."""
+        load = process.sessions
+        while load >= len(self._levels):
+            self._levels.append({})
+        if load == process.concurrency and load:
+            return
+        self._levels[load][process] = None
+        if not self.free or load < self._lowest:
+            self._lowest = load
+        self.free += 1
+
     def remove(self, process: Process) -> None:
         """A process takes no more requests, whatever it runs."""
         load = process.sessions

@@ -29,7 +29,9 @@ from passenger.pool.journal import Journal
 from passenger.pool.ledger import Ledger
 from passenger.pool.limits import PoolLimits
 from passenger.pool.model import Group, Process, ProcessState
-from passenger.pool.reload import compare
+from passenger.pool.orders import Orders
+from passenger.pool.reconfiguring import changes_of
+from passenger.pool.reload import Changes
 from passenger.pool.session import Refusal, RefusalReason, Session, Waiter
 from passenger.pool.snapshot import pool_status
 from passenger.pool.starts import Starts, new_error
@@ -45,7 +47,7 @@ KILL_GRACE: Final = 5.0
 _ENABLED: Final = ProcessState.ENABLED
 
 
-class Pool:
+class Pool(Orders):
     """The processes of all applications. Call everything from the loop's thread."""
 
     def __init__(
@@ -92,6 +94,8 @@ class Pool:
             act.Kill: self._kill,
             act.Dispose: self._dispose,
             act.CloseGeneration: lambda action: self._starts.retire(action.generation),
+            act.KeepLoaded: lambda action: self._starts.keep_loaded(action.generation),
+            act.RestartOver: self._restart_over,
         }
 
     # Requests
@@ -155,18 +159,6 @@ class Pool:
         summary = f"process {process.pid} does not accept connections: {reason}"
         self._step(ev.Unreachable(session, new_error(summary, "unreachable"), self._clock.wall()))
 
-    def withdraw(self, process: Process, why: str) -> None:
-        """The process finishes its requests, gets no further one and ends; another one follows if it is needed."""
-        self._step(ev.Withdrawn(process, why))
-
-    def condemn(self, process: Process, why: str, *, patience: float = 0.0) -> None:
-        """End the process without waiting for its requests: SIGKILL at once, or `patience` seconds after SIGTERM."""
-        self._step(ev.Condemned(process, why, patience))
-
-    def process(self, pid: int) -> Process | None:
-        """The process with this pid, if it is one of an application and has not ended."""
-        return self._ledger.process(pid)
-
     # Life
 
     def start(self) -> None:
@@ -184,23 +176,14 @@ class Pool:
     def apply(self, limits: PoolLimits, apps: Mapping[str, App]) -> dict[str, Any]:
         """Take over a new configuration; no accepted request is lost. The report lists applications by what happens.
 
-        `rolling` ones have their processes replaced one by one from now on: `rolled` tells how that ended.
+        `rolling` ones have their processes replaced from now on: `restarted` tells how that ended.
         """
         if self._ledger.is_stopping:
-            return compare({}, {}).report()
-        changes = compare({name: group.app for name, group in self._groups.items()}, apps)
-        self._step(ev.Reconfigured(limits, apps))
+            return Changes().report()
+        event = ev.Reconfigured(limits, apps)
+        changes = changes_of(self._ledger, event)
+        self._step(event)
         return changes.report()
-
-    async def rolled(self, deadline: float) -> dict[str, str]:
-        """Wait until no replacement is under way; then application -> why its replacement was given up.
-
-        After `deadline` (monotonic) the ones that are still under way are named, too.
-        """
-        await self._conditions.until(lambda: not self._rolling(), deadline)
-        given_up = {group.name: group.roll_error for group in self._groups.values()}
-        report = {name: error.summary for name, error in given_up.items() if error is not None}
-        return report | dict.fromkeys(self._rolling(), "old processes are still being replaced")
 
     async def drain(self, deadline: float) -> bool:
         """Serve what waits, take nothing new, stop everything. At `deadline` (monotonic) refuse and kill the rest.
@@ -226,7 +209,9 @@ class Pool:
 
     def snapshot(self) -> PoolStatus:
         """The pool as `status` shows it."""
-        return pool_status(self._ledger, now=self._now(), preloader_of=self._starts.preloader_of)
+        return pool_status(
+            self._ledger, now=self._now(), wall=self._clock.wall(), preloader_of=self._starts.preloader_of
+        )
 
     def __repr__(self) -> str:
         return f"<Pool {self._ledger!r}>"
@@ -291,8 +276,6 @@ class Pool:
         group = event.spawning.group
         self._step(event)
         if isinstance(event, ev.SpawnFailed):
-            if group.roll_error is event.error:
-                self._journal.roll_given_up(group, event.error)
             self._journal.backing_off(group, self._now())
 
     def _on_exit(self, process: Process, exit_: Exit) -> None:
@@ -321,6 +304,9 @@ class Pool:
         self._journal.signalled(action.process, "SIGKILL")
         action.process.running.kill()
 
+    def _restart_over(self, action: act.RestartOver) -> None:
+        self._journal.restart_over(action.group, action.restart, self._now())
+
     def _dispose(self, action: act.Dispose) -> None:
         action.process.close_parked()
         action.process.running.dispose()
@@ -343,6 +329,3 @@ class Pool:
     def _on_timer(self) -> None:
         self._timer = None
         self.tick()
-
-    def _rolling(self) -> list[str]:
-        return [group.name for group in self._groups.values() if group.outdated]

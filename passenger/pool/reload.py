@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -14,13 +14,13 @@ from passenger.config.model import App
 class Changes:
     """Names of applications, each in one list, in the order of the configuration."""
 
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-    rolled: tuple[str, ...]
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    rolled: tuple[str, ...] = ()
     """A key changed that a running process cannot take over: its processes are replaced."""
-    changed: tuple[str, ...]
+    changed: tuple[str, ...] = ()
     """Only keys changed that apply at once."""
-    unchanged: tuple[str, ...]
+    unchanged: tuple[str, ...] = ()
 
     def report(self) -> dict[str, list[str]]:
         """The lists by the words of `passenger reload`."""
@@ -33,10 +33,10 @@ class Changes:
         }
 
 
-def compare(old: Mapping[str, App], new: Mapping[str, App]) -> Changes:
-    """Sort the applications by what has to happen to them."""
+def compare(old: Mapping[str, App], new: Mapping[str, App], *, again: Collection[str] = ()) -> Changes:
+    """Sort the applications by what has to happen to them; the processes of those in `again` are replaced anyway."""
     kept = [name for name in new if name in old]
-    rolled = [name for name in kept if needs_restart(old[name], new[name])]
+    rolled = [name for name in kept if name in again or needs_restart(old[name], new[name])]
     changed = [name for name in kept if name not in rolled and old[name] != new[name]]
     return Changes(
         added=tuple(name for name in new if name not in old),

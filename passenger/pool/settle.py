@@ -6,7 +6,8 @@
 3. A group that leaves and has served its queue stops everything it runs and starts.
 4. Whoever holds more than the limits allow retires processes.
 5. Whoever needs a process gets one, as far as limits allow (`demand`).
-6. A group that left and runs nothing any more is forgotten.
+6. A restart that has nothing left to do is over.
+7. A group that left and runs nothing any more is forgotten.
 """
 
 from __future__ import annotations
@@ -15,9 +16,20 @@ import math
 from typing import Final
 
 from passenger.pool import demand
-from passenger.pool.actions import Action, AskToStop, CallOff, CloseGeneration, Grant, Refuse, Retire, Spawn
+from passenger.pool.actions import (
+    Action,
+    AskToStop,
+    CallOff,
+    CloseGeneration,
+    Grant,
+    Refuse,
+    RestartOver,
+    Retire,
+    Spawn,
+)
 from passenger.pool.ledger import Ledger
-from passenger.pool.model import Group, Process, ProcessState, Spawning
+from passenger.pool.model import Group, Process, Spawning
+from passenger.pool.restart import is_over
 from passenger.pool.session import Refusal, RefusalReason, Waiter
 
 RETRY_SOON: Final = 5
@@ -25,6 +37,8 @@ RETRY_SOON: Final = 5
 
 
 def settle(ledger: Ledger, group: Group, now: float, actions: list[Action]) -> None:
+    if group.is_gathering and group.aside:
+        _gather(ledger, group, now)
     while group.waiters and group.places.free:
         waiter = ledger.next_waiter(group)
         actions.append(Grant(waiter, group.places.take()))
@@ -35,15 +49,25 @@ def settle(ledger: Ledger, group: Group, now: float, actions: list[Action]) -> N
     _trim(ledger, group, now, actions)
     demand.place(ledger, group, now)
     fill(ledger, now, actions)
+    restart = group.restart
+    if restart is not None and restart.is_running() and is_over(group, ledger.room()):
+        restart.end(now)
+        actions.append(RestartOver(group, restart))
     if group in ledger.leaving and group.is_finished():
         _close(ledger, group, actions)
+
+
+def _gather(ledger: Ledger, group: Group, now: float) -> None:
+    """The first processes serve when they are all there, or when no further one comes because the pool is full."""
+    if group.is_gathered() or (ledger.room() <= 0 and not group.spawning):
+        ledger.enable_all(group, now=now)
 
 
 def _wind_up(ledger: Ledger, group: Group, now: float, actions: list[Action]) -> None:
     for spawning in list(group.spawning):
         call_off(ledger, spawning, actions)
     for process in list(group.processes):
-        if process.state is ProcessState.ENABLED:
+        if process.stays():
             retire(ledger, process, "stopping" if ledger.is_stopping else "removed", now, actions)
 
 
@@ -102,6 +126,7 @@ def _close(ledger: Ledger, group: Group, actions: list[Action]) -> None:
 
 def retire(ledger: Ledger, process: Process, why: str, now: float, actions: list[Action]) -> None:
     ledger.withdraw(process)
+    process.retired_at, process.retired_why = now, why
     actions.append(Retire(process, why))
     if not process.sessions:
         begin_stop(ledger, process, now, actions)

@@ -3,28 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from passenger.pool.ledger import Ledger
-from passenger.pool.model import Generation, Group, Process
-from passenger.wire.status import GroupCounters, GroupStatus, LastError, PoolStatus, PreloaderStatus, ProcessStatus
+from passenger.pool.model import Generation, Group, Process, ProcessState
+from passenger.wire.status import (
+    GroupCounters,
+    GroupStatus,
+    LastError,
+    PoolStatus,
+    PreloaderStatus,
+    ProcessStatus,
+    ProcessWord,
+    RestartStatus,
+)
+
+_STATES: Final[dict[ProcessState, ProcessWord]] = {
+    ProcessState.ENABLED: "enabled",
+    ProcessState.ASIDE: "aside",
+    ProcessState.DRAINING: "draining",
+    ProcessState.STOPPING: "stopping",
+    ProcessState.GONE: "stopping",
+}
 
 PreloaderOf = Callable[[Generation], int | None]
 
 
-def pool_status(ledger: Ledger, *, now: float, preloader_of: PreloaderOf) -> PoolStatus:
-    """Every group with every process that has not ended. `preloader_of` knows the preloader's pid."""
+def pool_status(ledger: Ledger, *, now: float, wall: float, preloader_of: PreloaderOf) -> PoolStatus:
+    """Every group with every process that has not ended. `preloader_of` knows the preloader's pid.
+
+    `now` is monotonic, `wall` the same moment since the epoch.
+    """
     groups = ledger.all_groups()
     return {
         "max_pool_size": ledger.limits.max_pool_size,
         "processes": sum(len(group.processes) for group in groups),
         "spawning": ledger.spawning,
         "queue": len(ledger.waiting),
-        "groups": [_group(ledger, group, now, preloader_of(group.generation)) for group in groups],
+        "groups": [_group(ledger, group, now, wall, preloader_of) for group in groups],
     }
 
 
-def _group(ledger: Ledger, group: Group, now: float, preloader: int | None) -> GroupStatus:
+def _group(ledger: Ledger, group: Group, now: float, wall: float, preloader_of: PreloaderOf) -> GroupStatus:
     app = group.app
+    preloader = preloader_of(group.refilling)
     return {
         "name": group.name,
         "app_root": app.app_root,
@@ -37,6 +59,7 @@ def _group(ledger: Ledger, group: Group, now: float, preloader: int | None) -> G
         "spawning": len(group.spawning),
         "backing_off_for": round(group.backoff.remaining(now), 3),
         "generation": group.generation.number,
+        "restart": _restart(group, wall - now),
         "preloader": None if preloader is None else _preloader(preloader),
         "last_error": _last_error(group),
         "counters": _counters(group),
@@ -46,6 +69,28 @@ def _group(ledger: Ledger, group: Group, now: float, preloader: int | None) -> G
 
 def _preloader(pid: int) -> PreloaderStatus:
     return {"pid": pid, "rss": None, "pss": None, "private": None}
+
+
+def _restart(group: Group, since: float) -> RestartStatus | None:
+    """`since` makes a moment of the wall clock out of a monotonic one."""
+    restart = group.restart
+    if restart is None:
+        return None
+    ended_at = None if restart.is_running() else round(restart.ended_at + since, 3)
+    error = restart.error
+    return {
+        "state": "running" if restart.is_running() else "failed" if restart.has_failed() else "done",
+        "method": restart.method,
+        "why": restart.why,
+        "generation": restart.generation,
+        "done": restart.done(group),
+        "total": restart.total,
+        "began_at": round(restart.began_at + since, 3),
+        "ended_at": ended_at,
+        "error": None
+        if error is None
+        else {"id": error.error_id, "summary": error.summary, "at": round(restart.ended_at + since, 3)},
+    }
 
 
 def _last_error(group: Group) -> LastError | None:
@@ -64,15 +109,19 @@ def _counters(group: Group) -> GroupCounters:
         "spawns": counters.spawns,
         "spawn_failures": counters.spawn_failures,
         "exits": counters.exits,
+        "restarts": counters.restarts,
     }
 
 
 def _process(process: Process, now: float) -> ProcessStatus:
-    state = process.state.value
     return {
         "pid": process.pid,
         "gupid": process.gupid,
-        "state": "enabled" if state == "enabled" else "draining" if state == "draining" else "stopping",
+        "state": _STATES[process.state],
+        "generation": process.generation.number,
+        "outdated": process in process.group.outdated,
+        "retired_because": process.retired_why,
+        "cut_in": _cut_in(process, now),
         "concurrency": process.concurrency,
         "sessions": process.sessions,
         "processed": process.processed,
@@ -84,3 +133,10 @@ def _process(process: Process, now: float) -> ProcessStatus:
         "private": None,
         "cpu_seconds": None,
     }
+
+
+def _cut_in(process: Process, now: float) -> float | None:
+    limit = process.group.app.drain_timeout
+    if process.state is not ProcessState.DRAINING or not limit:
+        return None
+    return round(max(0.0, process.retired_at + limit - now), 3)

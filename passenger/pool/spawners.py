@@ -30,15 +30,17 @@ class Spawners:
         self._close = close
         self._entries: dict[Generation, _Entry] = {}
         self._used: dict[Spawning, _Entry] = {}
+        self._kept: set[Generation] = set()
 
     def borrow(self, spawning: Spawning) -> Spawner:
         """The spawner for a start; give it back when the start is over. Raises what the factory raises."""
         generation = spawning.generation
         entry = self._entries.get(generation)
         if entry is None or entry.app != generation.app:
-            self.retire(generation)
-            entry = _Entry(generation.app, self._factory.spawner_for(spawning.group.name, generation.app))
-            self._entries[generation] = entry
+            self._drop(generation)
+            spawner = self._factory.spawner_for(spawning.group.name, generation.app)
+            spawner.keeps_preloader = generation in self._kept
+            entry = self._entries[generation] = _Entry(generation.app, spawner)
         entry.users += 1
         self._used[spawning] = entry
         return entry.spawner
@@ -50,8 +52,18 @@ class Spawners:
             entry.users -= 1
             self._close_unused(entry)
 
+    def keep_loaded(self, generation: Generation) -> None:
+        """A preloader of this generation stays, however long it is idle: what it loaded may be gone from the disk."""
+        self._kept.add(generation)
+        if (entry := self._entries.get(generation)) is not None:
+            entry.spawner.keeps_preloader = True
+
     def retire(self, generation: Generation) -> None:
         """Nothing more will be started with these options. May be called again."""
+        self._kept.discard(generation)
+        self._drop(generation)
+
+    def _drop(self, generation: Generation) -> None:
         entry = self._entries.pop(generation, None)
         if entry is not None:
             entry.is_retired = True

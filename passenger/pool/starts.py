@@ -3,6 +3,7 @@
 Rules.
 1. Every start that is not called off ends in exactly one event, Ready or SpawnFailed, whatever the spawner does.
 2. A spawner is closed only after the starts that use it are over.
+3. A start that is to replace a process has a limit of its own: a restart never stands still (`Spawning.limit`).
 """
 
 from __future__ import annotations
@@ -61,6 +62,10 @@ class Starts:
         """Nothing more will be started with these options."""
         self._spawners.retire(generation)
 
+    def keep_loaded(self, generation: Generation) -> None:
+        """A preloader with these options stays, however long it is idle."""
+        self._spawners.keep_loaded(generation)
+
     def preloader_of(self, generation: Generation) -> int | None:
         """The pid of the preloader from which processes with these options are forked."""
         return self._spawners.preloader_of(generation)
@@ -75,9 +80,14 @@ class Starts:
     async def _run(self, spawning: Spawning) -> None:
         event: Ready | SpawnFailed
         try:
-            running = await self._spawners.borrow(spawning).spawn()
+            async with asyncio.timeout(spawning.limit()):
+                running = await self._spawners.borrow(spawning).spawn()
         except SpawnError as error:
             event = SpawnFailed(spawning, error, self._clock.wall())
+        except TimeoutError:
+            late = new_error(f"not ready within {spawning.limit():g} seconds", "step-timeout")
+            self._journal.too_late(spawning, late)
+            event = SpawnFailed(spawning, late, self._clock.wall())
         except Exception as error:  # a broken spawner must not leave a start open for ever
             failure = new_error(f"internal error while starting: {type(error).__name__}: {error}", "internal")
             self._journal.spawner_broke(spawning, failure, error)

@@ -27,6 +27,7 @@ class DirectSpawner:
     """Starts processes of one application."""
 
     preloader_pid: int | None = None
+    keeps_preloader = False
 
     def __init__(
         self, *, name: str, app: App, context: SpawnContext, loop: asyncio.AbstractEventLoop, clock: Clock, log: Log

@@ -77,6 +77,7 @@ class DummySpawner:
         self.spawned: list[DummyProcess] = []
         self.closed = False
         self.preloader_pid: int | None = None
+        self.keeps_preloader = False
         self._loop = loop
         self._numbers = numbers if numbers is not None else itertools.count(1)
         self._gate = asyncio.Event()

@@ -56,6 +56,7 @@ class SmartSpawner:
     def __init__(
         self, *, name: str, app: App, context: SpawnContext, loop: asyncio.AbstractEventLoop, clock: Clock, log: Log
     ) -> None:
+        self.keeps_preloader = False
         self._name = name
         self._app = app
         self._context = context
@@ -253,6 +254,9 @@ class SmartSpawner:
 
     def _idle_for_long(self) -> None:
         self._idle = None
+        if self.keeps_preloader:
+            self._rest()
+            return
         if self.preloader_pid is not None:
             self._log.info("the preloader is stopped: no process was needed", pid=self.preloader_pid)
         self._stop_preloader()

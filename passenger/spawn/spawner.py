@@ -106,6 +106,9 @@ class SpawnError(PassengerError):
 class Spawner(Protocol):
     """Starts processes of one application."""
 
+    keeps_preloader: bool
+    """Set from outside: a preloader is not stopped for being idle, for a new one might load something else."""
+
     @property
     def preloader_pid(self) -> int | None:
         """The process that has loaded the application and forks; None when there is none now."""

@@ -8,10 +8,19 @@ from __future__ import annotations
 from typing import Literal, TypedDict
 
 
+ProcessWord = Literal["enabled", "aside", "draining", "stopping"]
+
+
 class ProcessStatus(TypedDict):
     pid: int
     gupid: str
-    state: Literal["enabled", "draining", "stopping"]
+    state: ProcessWord
+    generation: int
+    outdated: bool
+    """It runs what was there before the latest restart."""
+    retired_because: str
+    cut_in: float | None
+    """Seconds until requests that it still runs are cut; None = they are not, or it does not drain."""
     concurrency: int
     sessions: int
     processed: int
@@ -33,6 +42,22 @@ class PreloaderStatus(TypedDict):
     private: int | None
 
 
+class RestartStatus(TypedDict):
+    """The latest restart of an application."""
+
+    state: Literal["running", "done", "failed"]
+    method: str
+    why: str
+    """What triggered it."""
+    generation: int
+    done: int
+    total: int
+    """Processes: replaced so far, and to be replaced."""
+    began_at: float
+    ended_at: float | None
+    error: LastError | None
+
+
 class LastError(TypedDict):
     id: str
     summary: str
@@ -47,6 +72,7 @@ class GroupCounters(TypedDict):
     spawns: int
     spawn_failures: int
     exits: int
+    restarts: int
 
 
 class GroupStatus(TypedDict):
@@ -61,6 +87,7 @@ class GroupStatus(TypedDict):
     spawning: int
     backing_off_for: float
     generation: int
+    restart: RestartStatus | None
     preloader: PreloaderStatus | None
     last_error: LastError | None
     counters: GroupCounters

@@ -179,7 +179,7 @@ def test_a_new_configuration_replaces_the_process_without_a_gap(here: Place) -> 
             old = await session(pool)
             changed = here.app("blog", min_instances=1, env={"COLOUR": "green"})
             assert pool.apply(pool._ledger.limits, {"blog": changed})["rolling"] == ["blog"]
-            assert await pool.rolled(SystemClock().monotonic() + 20) == {}
+            assert await pool.restarted(["blog"], SystemClock().monotonic() + 20) == {}
             new = await session(pool)
             assert new.process.pid != old.process.pid
             assert {process["state"] for process in processes(pool)} == {"enabled", "draining"}
@@ -198,7 +198,7 @@ def test_a_new_configuration_that_does_not_start_leaves_the_old_process_serving(
             pool.release(old)
             broken = here.app("blog", min_instances=1, startup_file="missing.py")
             pool.apply(pool._ledger.limits, {"blog": broken})
-            given_up = await pool.rolled(SystemClock().monotonic() + 20)
+            given_up = await pool.restarted(["blog"], SystemClock().monotonic() + 20)
             assert "missing.py" in given_up["blog"]
             again = await session(pool)
             assert again.process.pid == old.process.pid

@@ -75,6 +75,7 @@ class StillSpawner:
     """A Spawner whose starts end when the test says so."""
 
     preloader_pid: int | None = None
+    keeps_preloader = False
 
     def __init__(self, factory: StillFactory, name: str, app: App) -> None:
         self.factory = factory

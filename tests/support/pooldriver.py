@@ -121,6 +121,22 @@ class PoolDriver:
         if self.processes:
             self._told(index, lambda process: self.pool.condemn(process, "told to", patience=patience))
 
+    def renew(self, index: int) -> None:
+        if self.processes:
+            process = self.pool.process(self.processes[index % len(self.processes)].pid)
+            assert process is not None
+            self.pool.renew(process, "too old")
+            self.settle()
+
+    def restart(self, names: list[str], method: str) -> None:
+        known = self.pool.restart(names, why="told to", method=method)
+        assert known == [name for name in names if name in self.ledger.groups]
+        self.settle()
+
+    def set_on_demand(self, name: str, *, is_so: bool) -> None:
+        self.pool.set_on_demand(name, is_so=is_so)
+        self.settle()
+
     def _told(self, index: int, what: Callable[[Process], None]) -> None:
         pid = self.processes[index % len(self.processes)].pid
         process = self.pool.process(pid)
@@ -244,12 +260,16 @@ def random_apps(random: Random) -> dict[str, App]:
 def random_app(name: str, random: Random) -> App:
     return app(
         f"/srv/{name}",
-        min_instances=random.choice((0, 0, 1, 2)),
+        min_instances=random.choice((0, 0, 1, 2, 3)),
         max_instances=random.choice((None, None, 1, 2, 3)),
         thread_count=random.choice((1, 1, 1, 2, 5)),
         max_request_queue_size=random.choice((0, 1, 3, 10)),
         app_env=random.choice(("production", "production", "staging")),
         shutdown_timeout=random.choice((0.1, 10.0)),
+        drain_timeout=random.choice((0.0, 5.0, 600.0)),
+        restart_method=random.choice(("rolling", "rolling", "blocking")),
+        max_surge=random.choice((1, 1, 2, 5)),
+        ready_when=random.choice(("first", "min_instances")),
     )
 
 
@@ -283,8 +303,15 @@ def random_step(driver: PoolDriver, random: Random) -> None:
         driver.withdraw(index)
     elif kind == 10:
         driver.condemn(index, random.choice((0.0, 5.0)))
+    elif kind == 11:
+        driver.renew(index)
+    elif kind == 12:
+        names = random.sample(NAMES, random.randint(1, 2))
+        driver.restart(names, random.choice(("", "rolling", "blocking")))
+    elif kind == 13:
+        driver.set_on_demand(random.choice(NAMES), is_so=random.random() < 0.3)
     else:
         driver.apply(random_apps(random), random_limits(random))
 
 
-_WEIGHTS = (34, 26, 12, 3, 3, 4, 4, 10, 1, 1, 1, 1)
+_WEIGHTS = (34, 26, 14, 2, 3, 4, 4, 10, 1, 1, 1, 1, 2, 1, 1)

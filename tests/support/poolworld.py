@@ -27,6 +27,8 @@ class World:
         self.processes: dict[str, Process] = {}
         self.starts: list[Spawning] = []
         self.sessions: dict[str, Session] = {}
+        self.kept: list[int] = []
+        """Numbers of generations whose preloader is to stay."""
         self.waiters: dict[str, RecordingWaiter] = {}
 
     # What happens; each answers with the actions as words
@@ -75,6 +77,15 @@ class World:
 
     def condemn(self, process: str, *, patience: float = 0.0) -> list[str]:
         return self.do(ev.Condemned(self.processes[process], "told to", patience))
+
+    def restart(self, *groups: str, method: str = "") -> list[str]:
+        return self.do(ev.RestartAsked(tuple(map(self.group, groups)), method, "told to"))
+
+    def on_demand(self, group: str, *, is_so: bool = True) -> list[str]:
+        return self.do(ev.OnDemand(self.group(group), is_so))
+
+    def outlived(self, process: str) -> list[str]:
+        return self.do(ev.Outlived(self.processes[process], "too old"))
 
     def tick(self, seconds: float = 0.0) -> list[str]:
         self.now += seconds
@@ -130,6 +141,11 @@ class World:
                 return f"retire {self._process(process)}: {why}"
             case act.CloseGeneration(generation):
                 return f"close g{generation.number}"
+            case act.KeepLoaded(generation):
+                self.kept.append(generation.number)
+                return ""
+            case act.RestartOver(group, restart):
+                return f"restart of {group.name} {restart.state.value}"
         return self._about_process(action)
 
     def _about_process(self, action: Any) -> str:

@@ -13,6 +13,10 @@ def process(pid: int = 4711, **changes: Any) -> ProcessStatus:
         "pid": pid,
         "gupid": f"1a-{pid}",
         "state": "enabled",
+        "generation": 1,
+        "outdated": False,
+        "retired_because": "",
+        "cut_in": None,
         "concurrency": 1,
         "sessions": 0,
         "processed": 3,
@@ -41,6 +45,7 @@ def group(name: str = "blog", **changes: Any) -> GroupStatus:
         "spawning": 0,
         "backing_off_for": 0.0,
         "generation": 1,
+        "restart": None,
         "preloader": None,
         "last_error": None,
         "counters": {
@@ -51,6 +56,7 @@ def group(name: str = "blog", **changes: Any) -> GroupStatus:
             "spawns": 1,
             "spawn_failures": 0,
             "exits": 0,
+            "restarts": 0,
         },
         "processes": [process()],
     }
@@ -91,3 +97,19 @@ def watchdog() -> dict[str, object]:
         "urls": {"blog": "http://127.0.0.1:8080/"},
         "config_files": ["/etc/passenger/passenger.toml"],
     }
+
+
+def restart(state: str = "done", **changes: Any) -> dict[str, object]:
+    """The latest restart of an application of five processes."""
+    base: dict[str, object] = {
+        "state": state,
+        "method": "rolling",
+        "why": "restart.txt",
+        "generation": 2,
+        "done": 5 if state == "done" else 2,
+        "total": 5,
+        "began_at": 1_003_600.0,
+        "ended_at": None if state == "running" else 1_003_641.0,
+        "error": {"id": "abc", "summary": "it broke", "at": 1_003_641.0} if state == "failed" else None,
+    }
+    return base | changes

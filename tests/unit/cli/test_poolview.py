@@ -9,7 +9,7 @@ import pytest
 from passenger.cli.instanceview import status_lines
 from passenger.cli.poolview import duration, emphasised, pool_lines
 from passenger.cli.snapshot import Snapshot
-from tests.support.statuses import core, group, process, watchdog
+from tests.support.statuses import core, group, process, restart, watchdog
 
 NOW = 1_003_661.0
 
@@ -47,8 +47,20 @@ def test_layout_is_passengers_own() -> None:
             {"preloader": {"pid": 4700, "rss": 40 << 20, "pss": 12 << 20, "private": 1 << 20}},
             "  Preloader: PID 4700   Memory: 12M",
         ),
+        (
+            {"processes": [process(state="draining", retired_because="replaced", cut_in=61.2)]},
+            "    Draining... (replaced), requests are cut in 1m 1s",
+        ),
         ({"processes": [process(state="draining")]}, "    Draining..."),
-        ({"processes": [process(state="stopping")]}, "    Shutting down..."),
+        ({"processes": [process(state="stopping", retired_because="idle")]}, "    Shutting down... (idle)"),
+        ({"processes": [process(state="aside")]}, "    Ready, waits for the others"),
+        ({"processes": [process(outdated=True)]}, "    Old code, until it is replaced"),
+        ({"restart": restart("running")}, "  Restart (restart.txt): 2 of 5 replaced, began 1m 1s ago"),
+        ({"restart": restart("done")}, "  Restart (restart.txt): done 20s ago"),
+        (
+            {"restart": restart("failed")},
+            "  Restart (restart.txt): FAILED 20s ago, 2 of 5 replaced: it broke (id abc)",
+        ),
         (
             {"processes": [process(rss=None, pss=None, cpu_seconds=None)]},
             "    CPU: ?      Memory  : ?       Last used: 3s ago",

@@ -305,8 +305,27 @@ TIME: list[Case] = [
     (
         "a draining process with a request in progress is not asked to stop",
         lambda: busy(World(a=app(max_instances=2), size=2).with_ready("a", 2), "a", "w1", "w2"),
-        lambda world: world.configure(a=app(max_instances=1)) + world.tick(1000),
+        lambda world: world.configure(a=app(max_instances=1)) + world.tick(599),
         ["retire p1: max_instances"],
+    ),
+    (
+        "after drain_timeout it gets SIGTERM, after shutdown_timeout SIGKILL, each once",
+        lambda: busy(World(a=app(drain_timeout=9.0, shutdown_timeout=6.0)).with_ready("a", 1), "a", "w1"),
+        lambda world: (
+            world.withdraw("p1")
+            + world.tick(8.9)
+            + world.tick(0.1)
+            + world.tick(5.9)
+            + world.tick(0.1)
+            + world.tick(99)
+        ),
+        ["retire p1: told to", "TERM p1", "KILL p1"],
+    ),
+    (
+        "without a drain_timeout its requests may go on for ever",
+        lambda: busy(World(a=app(drain_timeout=0.0)).with_ready("a", 1), "a", "w1"),
+        lambda world: world.withdraw("p1") + world.tick(1e9),
+        ["retire p1: told to"],
     ),
 ]
 

@@ -253,7 +253,7 @@ def test_reload_reports_and_rolls(house: House) -> None:
         {"a": app(min_instances=1, app_env="x"), "c": app(min_instances=0, max_instances=2), "d": app(), "e": app()},
     )
     assert report == {"added": ["e"], "removed": ["b"], "rolling": ["a"], "changed": ["c"], "unchanged": ["d"]}
-    rolled = house.loop.create_task(pool.rolled(house.clock.now + 60))
+    rolled = house.loop.create_task(pool.restarted(["a"], house.clock.now + 60))
     house.turn()
     assert not rolled.done()
     new = house.ready("a")
@@ -292,12 +292,12 @@ def test_a_roll_that_fails_is_reported_and_the_old_process_serves(house: House) 
     pool.start()
     old = house.ready()
     pool.apply(limits(), {"a": app(min_instances=1, app_env="x")})
-    rolled = house.loop.create_task(pool.rolled(house.clock.now + 60))
+    rolled = house.loop.create_task(pool.restarted(["a"], house.clock.now + 60))
     house.fail(why="syntax error")
     assert rolled.result() == {"a": "syntax error"}
     assert get(pool).granted().process.pid == old.pid
     assert not old.asked
-    assert any("its old processes go on" in line for line in house.lines.read())
+    assert any("its old processes keep serving" in line for line in house.lines.read())
 
 
 def test_a_roll_that_takes_too_long_is_named(house: House) -> None:
@@ -305,8 +305,8 @@ def test_a_roll_that_takes_too_long_is_named(house: House) -> None:
     pool.start()
     house.ready()
     pool.apply(limits(), {"a": app(min_instances=1, app_env="x")})
-    report = house.loop.run_until_complete(pool.rolled(house.clock.now))
-    assert report == {"a": "old processes are still being replaced"}
+    report = house.loop.run_until_complete(pool.restarted(["a"], house.clock.now))
+    assert report == {"a": "its processes are still being replaced"}
 
 
 def test_a_live_key_of_the_start_makes_a_new_spawner(house: House) -> None:

@@ -82,6 +82,18 @@ class PoolMachine(RuleBasedStateMachine):
     def condemn(self, index: int, patience: float) -> None:
         self.pool.condemn(index, patience)
 
+    @rule(index=INDEX)
+    def renew(self, index: int) -> None:
+        self.pool.renew(index)
+
+    @rule(name=st.sampled_from(NAMES), method=st.sampled_from(("", "rolling", "blocking")))
+    def restart(self, name: str, method: str) -> None:
+        self.pool.restart([name], method)
+
+    @rule(name=st.sampled_from(NAMES), is_so=st.booleans())
+    def set_on_demand(self, *, name: str, is_so: bool) -> None:
+        self.pool.set_on_demand(name, is_so=is_so)
+
     @rule()
     def obeys(self) -> None:
         self.pool.obeys()

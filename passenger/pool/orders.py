@@ -1,0 +1,86 @@
+"""What limits, files and people ask of the pool beside requests: restart these, let that one go, tell me when.
+
+Rule: an order changes nothing by itself. It becomes an event, and `decide` says what follows.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable
+
+from passenger.pool import events as ev
+from passenger.pool.conditions import Conditions
+from passenger.pool.ledger import Ledger
+from passenger.pool.model import Group, Process
+
+
+class Orders(abc.ABC):
+    """The part of `Pool` for orders."""
+
+    _ledger: Ledger
+    _conditions: Conditions
+
+    @abc.abstractmethod
+    def _step(self, event: ev.Event) -> None: ...
+
+    # One process
+
+    def process(self, pid: int) -> Process | None:
+        """The process with this pid, if it is one of an application and has not ended."""
+        return self._ledger.process(pid)
+
+    def withdraw(self, process: Process, why: str) -> None:
+        """The process finishes its requests, gets no further one and ends; another one follows if it is needed."""
+        self._step(ev.Withdrawn(process, why))
+
+    def renew(self, process: Process, why: str) -> None:
+        """The process serves until another one, started beside the limits, is ready; then it is withdrawn.
+
+        If none can be started it goes on, and it is tried again after a wait.
+        """
+        self._step(ev.Outlived(process, why))
+
+    def condemn(self, process: Process, why: str, *, patience: float = 0.0) -> None:
+        """End the process without waiting for its requests: SIGKILL at once, or `patience` seconds after SIGTERM."""
+        self._step(ev.Condemned(process, why, patience))
+
+    # Whole applications
+
+    def names(self) -> list[str]:
+        """The applications that take requests."""
+        return list(self._ledger.groups)
+
+    def restart(self, names: Iterable[str], *, why: str, method: str = "") -> list[str]:
+        """Replace the processes of these applications; `restarted` tells how that ended.
+
+        `method` is "rolling", "blocking", or "" for what each has configured. Answers with those that are known.
+        """
+        groups = self._known(names)
+        if groups:
+            self._step(ev.RestartAsked(tuple(groups), method, why))
+        return [group.name for group in groups]
+
+    def set_on_demand(self, name: str, *, is_so: bool) -> None:
+        """Start processes of this application for requests only, or as configured again."""
+        for group in self._known([name]):
+            if group.is_on_demand is not is_so:
+                self._step(ev.OnDemand(group, is_so))
+
+    async def restarted(self, names: Iterable[str], deadline: float) -> dict[str, str]:
+        """Wait until no restart of these applications is under way; then application -> why its restart failed.
+
+        After `deadline` (monotonic) the ones that are still under way are named, too.
+        """
+        wanted = list(names)
+        await self._conditions.until(lambda: not self._restarting(wanted), deadline)
+        restarts = {group.name: group.restart for group in self._known(wanted)}
+        failed = {name: restart.error.summary for name, restart in restarts.items() if restart and restart.error}
+        return failed | dict.fromkeys(self._restarting(wanted), "its processes are still being replaced")
+
+    def _restarting(self, names: Iterable[str]) -> list[str]:
+        groups = self._known(names)
+        return [group.name for group in groups if group.restart is not None and group.restart.is_running()]
+
+    def _known(self, names: Iterable[str]) -> list[Group]:
+        groups = self._ledger.groups
+        return [groups[name] for name in dict.fromkeys(names) if name in groups]
