@@ -16,7 +16,7 @@ import json
 import os
 import select
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
 
 LEVELS: Final = {"error": 0, "warn": 1, "info": 2, "debug": 3}
@@ -55,6 +55,8 @@ class Sink:
         self.form = form
         self.lost = 0
         """Writes that were given up and not told of yet."""
+        self.tap: Callable[[bytes], None] | None = None
+        """Gets a copy of every write."""
         self._fd = fd
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
@@ -62,6 +64,8 @@ class Sink:
 
     def write(self, data: bytes) -> None:
         """Write whole lines, or count them as lost."""
+        if self.tap is not None:
+            self.tap(data)
         if self.lost:
             data = f"({self.lost} writes to the log were lost: its reader stood still)\n".encode() + data
         if self._is_torn:
@@ -109,6 +113,10 @@ class Log:
 
     def set_level(self, level: str) -> None:
         self._sink.threshold = LEVELS[level]
+
+    def copy_to(self, tap: Callable[[bytes], None]) -> None:
+        """From now on `tap` gets everything that is written to the sink."""
+        self._sink.tap = tap
 
     def wants(self, level: Level) -> bool:
         return LEVELS[level] <= self._sink.threshold

@@ -8,11 +8,13 @@ Rules.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections.abc import Mapping
 from typing import Any
 
+from passenger.config.paths import readers_socket
 from passenger.errors import (
     EXIT_INVALID_CONFIGURATION,
     HostError,
@@ -37,8 +39,9 @@ def call(path: str, message: Mapping[str, Any], *, timeout: float, what: str) ->
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout)
         try:
-            connection.connect(path)
-            connection.sendall(encode(message))
+            _connect(connection, path)
+            with contextlib.suppress(BrokenPipeError):  # refused before it was asked: the reason is there to be read
+                connection.sendall(encode(message))
             answer = _receive(connection, deadline)
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise InstanceSelectionError(
@@ -47,7 +50,7 @@ def call(path: str, message: Mapping[str, Any], *, timeout: float, what: str) ->
         except PermissionError as error:
             raise HostError(
                 f"{what} may not be asked by this user: permission denied for {path}",
-                hint="use sudo, or become the user that started the instance",
+                hint="use sudo, become the user that started the instance, or be one of its `admin.readers`",
             ) from error
         except TimeoutError as error:
             raise HostError(
@@ -60,6 +63,17 @@ def call(path: str, message: Mapping[str, Any], *, timeout: float, what: str) ->
     if not answer.get("ok"):
         raise _refusal(answer, what)
     return answer
+
+
+def _connect(connection: socket.socket, path: str) -> None:
+    """To the socket of the full role or, for whom it is closed, to that of readers, if there is one."""
+    try:
+        connection.connect(path)
+    except PermissionError as closed:
+        try:
+            connection.connect(readers_socket(path))
+        except OSError:
+            raise closed from None
 
 
 def _refusal(answer: Mapping[str, Any], what: str) -> PassengerError:

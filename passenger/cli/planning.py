@@ -16,10 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from passenger import __version__
+from passenger.cli.readers import reader_ids
 from passenger.config.ids import numeric_id
 from passenger.config.model import InstanceConfig
 from passenger.config.paths import InstancePaths, instance_paths
 from passenger.config.resolved import encode
+from passenger.config.values import LOG_WORDS
 from passenger.errors import HostError
 from passenger.instance.plan import Plan
 from passenger.posix.users import Account, Accounts, Identity
@@ -84,6 +86,7 @@ def make_plan(
     instance = config.instance
     who = identities(config, host)
     nginx = find_nginx(config, host) if instance.nginx.mode == "managed" else None
+    reader_uids, reader_gids = reader_ids(instance.admin.readers, host.accounts)
     secret = running.connect_secret if running is not None else secrets.token_urlsafe(SECRET_BYTES)
     return Plan(
         name=config.name,
@@ -111,6 +114,10 @@ def make_plan(
         nginx_files=nginx_files(config, host=host, who=who, nginx=nginx, secret=secret),
         nginx_listen=listens(config),
         allowed_uids=who.allowed_uids,
+        reader_uids=reader_uids,
+        reader_gids=reader_gids,
+        log_file=running.log_file if running is not None else "",
+        nginx_log_file=instance.nginx.access_log not in LOG_WORDS,
     )
 
 

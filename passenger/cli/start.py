@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -80,9 +81,11 @@ def start(
     refuse_second(request, source)
     plans = make_plans(request, source)
     if daemonize:
-        return _background(plans, Path(log_file or f"passenger.{plans[0].name}.log"), pid_file)
+        log = Path(log_file or f"passenger.{plans[0].name}.log").absolute()
+        return _background([replace(plan, log_file=str(log)) for plan in plans], log, pid_file)
     if log_file is not None:
         outputs.redirect_output(outputs.open_log(log_file))
+        plans = [replace(plan, log_file=str(Path(log_file).absolute())) for plan in plans]
     if pid_file is not None:
         outputs.write_pid_file(pid_file, os.getpid())
     return become_watchdog(plans, os.environ)
@@ -126,11 +129,11 @@ def refuse_second(request: StartRequest, source: Source) -> None:
 
 
 def _background(plans: list[Plan], log_file: Path, pid_file: str | None) -> int:
-    pid = run_in_background(plans, log_file=str(log_file.absolute()), environ=os.environ, become=become_watchdog)
+    pid = run_in_background(plans, log_file=str(log_file), environ=os.environ, become=become_watchdog)
     if pid_file is not None:
         outputs.write_pid_file(pid_file, pid)
     for plan in plans:
-        print(f"instance {plan.name} is ready (pid {pid}, log {log_file.absolute()})")
+        print(f"instance {plan.name} is ready (pid {pid}, log {log_file})")
         for app, url in plan.urls.items():
             print(f"  {app}: {url}")
     return EXIT_OK

@@ -35,6 +35,7 @@ def check(document: Document, built: Built, findings: Findings) -> None:
             _instance(name, instance, findings, document)
             apps = {app_name: app for app_name, app in served.items() if app.instance == name}
             _limits(document, name, instance, apps, findings)
+            _readers(name, instance, apps, findings)
             if not (built.broken or findings.has_errors) and not any(
                 app.instance == name for app in built.config.apps.values()
             ):
@@ -224,6 +225,23 @@ def _limits(document: Document, name: str, instance: Instance, apps: dict[str, A
                 f"`max_instances` ({app.max_instances}) is greater than `max_pool_size` ({limit})",
                 label=f"never reached: the pool ends at {limit}",
                 also=((here, "value", "the pool's size"),),
+            )
+
+
+def _readers(name: str, instance: Instance, apps: dict[str, App], findings: Findings) -> None:
+    """Applications are kept out: one could look at all others."""
+    core = instance.core
+    taken = {who: "applications that name no other" for who in (core.default_user, core.default_group) if who}
+    for app_name, app in apps.items():
+        taken |= {who: f'app "{printable(app_name)}"' for who in (app.user, app.group) if who}
+    for index, reader in enumerate(instance.admin.readers):
+        if reader in taken:
+            path: Path = ("instances", name, "admin", "readers", index)
+            findings.add(
+                "E315",
+                path,
+                f"{findings.quote(path, reader)} runs {taken[reader]}, and no application may look at an instance",
+                label="name somebody else",
             )
 
 

@@ -52,6 +52,7 @@ class InstanceChecks:
             self._access_log(name, instance)
         if self._me.uid == 0:
             self._accounts(name, instance)
+        self._readers(name, instance)
 
     def check_machine(self, instances: Sequence[str]) -> None:
         """What concerns every instance alike."""
@@ -199,6 +200,17 @@ class InstanceChecks:
         else:
             return
         self._findings.add("E416", path, problem, label=label)
+
+    def _readers(self, name: str, instance: Instance) -> None:
+        for index, reader in enumerate(instance.admin.readers):
+            path: Path = ("instances", name, "admin", "readers", index)
+            quoted = self._findings.quote(path, reader)
+            if self._me.uid != 0:
+                problem = f"{quoted} cannot look at an instance that {self._me.name} starts: its folder is closed"
+                self._findings.add("E417", path, problem, label="needs root", help="remove it, or start it as root")
+            elif self._host.person(reader) is None and self._host.group(reader) is None:
+                problem = f"there is no user or group {quoted} on this machine"
+                self._findings.add("E417", path, problem, label="neither user nor group")
 
     def _accounts(self, name: str, instance: Instance) -> None:
         wanted = {

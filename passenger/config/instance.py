@@ -181,7 +181,7 @@ class Nginx:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admin:
-    """`[instances.NAME.admin]`: probes for load balancers and orchestrators."""
+    """`[instances.NAME.admin]`: probes for load balancers, and who may look at the instance."""
 
     listen: str | None = key(
         "Address of `/livez`, `/readyz` and `/startupz`. Left out: no such listener. Keep it off the public network.",
@@ -190,6 +190,13 @@ class Admin:
         example="127.0.0.1:9180",
         pattern=ADDRESS_PATTERN,
         pattern_help="ADDRESS:PORT with a numeric address, such as `127.0.0.1:9180`",
+    )
+    readers: tuple[str, ...] = key(
+        "Users and groups that may look at the instance (`status`, `health`, `top`), and change nothing. One group and "
+        "no other name is the most closed form. Needs root.",
+        default=(),
+        default_doc="nobody but root and who started the instance",
+        example=["monitoring"],
     )
 
 
@@ -210,4 +217,4 @@ class Instance:
     core: Core = key("The core.", table=Core)
     watchdog: Watchdog = key("The watchdog.", table=Watchdog)
     nginx: Nginx = key("The web server in front.", table=Nginx)
-    admin: Admin = key("Probes.", table=Admin)
+    admin: Admin = key("Probes, and who may look.", table=Admin)

@@ -56,6 +56,14 @@ class InstancePaths:
         return f"{self.root}/watchdog_api"
 
     @property
+    def core_api_readers(self) -> str:
+        return readers_socket(self.core_api)
+
+    @property
+    def watchdog_api_readers(self) -> str:
+        return readers_socket(self.watchdog_api)
+
+    @property
     def apps(self) -> str:
         return f"{self.root}/apps"
 
@@ -75,6 +83,11 @@ class InstancePaths:
     def longest_socket(self) -> str:
         """The longest path that will be bound."""
         return max((f"{self.apps}/{'x' * APP_SOCKET_NAME_LENGTH}", self.request_http, self.watchdog_api), key=len)
+
+
+def readers_socket(path: str) -> str:
+    """The socket beside a control socket on which readers may ask."""
+    return f"{path}_ro"
 
 
 def registry_dir(configured: str | None, *, environ: Mapping[str, str], euid: int, temp_dir: str = TEMP_DIR) -> str:

@@ -1,24 +1,27 @@
-"""The `core_api` socket: one JSON object per line in, one per line out, for the command line and the health check.
+"""The control sockets of the core: one JSON object per line in, one per line out, for commands and health checks.
 
 Rules.
-1. Only root and the user the core runs as may ask (SO_PEERCRED); the file is 0600 besides (fault matrix F11).
-2. Two fixed tables of verbs, those that tell and those that change something; no attribute walking, no evaluation.
+1. Who asks is known from the kernel (SO_PEERCRED, SO_PEERGROUPS) and has a role, or is refused; the files' modes say
+   the same besides (fault matrix F11). See `passenger.instance.roles`.
+2. Fixed tables of verbs; no attribute walking, no evaluation. Readers get those that are `telling`; `private` ones
+   change nothing either, but may tell what an application wrote, and are for root and the owner.
 3. A question is at most 64 KiB and must come within 10 s; an answer that is not taken within 10 s is dropped.
-4. At most 32 questioners at a time: administration can never starve the request path of descriptors.
+4. At most 32 questioners at a time on each socket: administration can never starve the request path of descriptors, and
+   readers never keep root waiting.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 from passenger.errors import PassengerError, ProtocolError
+from passenger.instance.roles import Roles, not_admitted, only_looks
 from passenger.log import Log
-from passenger.posix.sockets import peer_credentials
+from passenger.posix.sockets import peer_credentials, peer_groups
 from passenger.wire.control import Decoder, encode
 
 MAX_QUESTION: Final = 64 * 1024
@@ -33,12 +36,63 @@ Verb = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
 
 class CoreApi:
-    """Serves verbs on an inherited listening socket. `telling` ones change nothing, `changing` ones do."""
+    """Serves verbs on inherited listening sockets: `listen` for the full role, `listen_to_readers` for the other."""
 
-    def __init__(self, *, telling: Mapping[str, Verb], changing: Mapping[str, Verb], log: Log) -> None:
-        self._verbs = {**telling, **changing}
+    def __init__(
+        self,
+        *,
+        telling: Mapping[str, Verb],
+        changing: Mapping[str, Verb],
+        roles: Roles,
+        log: Log,
+        private: Mapping[str, Verb] | None = None,
+    ) -> None:
+        self._telling = dict(telling)
+        self._all = {**telling, **(private or {}), **changing}
+        self._roles = roles
+        self._log = log
+        self._sockets: list[_ApiSocket] = []
+
+    async def listen(self, listener: socket.socket) -> None:
+        """For root and the owner of the instance."""
+        await self._serve(listener, self._all, (), lambda uid, _: self._roles.may_change(uid))
+
+    async def listen_to_readers(self, listener: socket.socket) -> None:
+        """For those who may look."""
+        await self._serve(listener, self._telling, self._all.keys() - self._telling.keys(), self._roles.may_look)
+
+    def close(self) -> None:
+        for served in self._sockets:
+            served.close()
+
+    async def _serve(
+        self,
+        listener: socket.socket,
+        verbs: Mapping[str, Verb],
+        forbidden: Iterable[str],
+        admits: Callable[[int, Iterable[int]], bool],
+    ) -> None:
+        served = _ApiSocket(verbs, frozenset(forbidden), admits, self._log)
+        await served.listen(listener)
+        self._sockets.append(served)
+
+
+class _ApiSocket:
+    """One listening socket with what may be asked there."""
+
+    def __init__(
+        self,
+        verbs: Mapping[str, Verb],
+        forbidden: frozenset[str],
+        admits: Callable[[int, Iterable[int]], bool],
+        log: Log,
+    ) -> None:
+        self._verbs = verbs
+        self._forbidden = forbidden
+        self._admits = admits
         self._log = log
         self._questioners = 0
+        self._refused: set[int] = set()
         self._server: asyncio.AbstractServer | None = None
 
     async def listen(self, listener: socket.socket) -> None:
@@ -64,16 +118,23 @@ class CoreApi:
             writer.close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        uid = peer_credentials(writer.get_extra_info("socket")).uid
-        if uid not in (0, os.geteuid()):
-            await self._answer(writer, {"ok": False, "error": f"uid {uid} may not administer this instance"})
+        connection = writer.get_extra_info("socket")
+        peer = peer_credentials(connection)
+        if not self._admits(peer.uid, {peer.gid, *peer_groups(connection)}):
+            if peer.uid not in self._refused:  # once: whoever may knock could fill the log
+                self._refused.add(peer.uid)
+                self._log.warn("refused a connection to core_api", uid=peer.uid, pid=peer.pid)
+            await self._answer(writer, not_admitted(peer.uid))
             return
         while line := await asyncio.wait_for(reader.readline(), TIME_LIMIT):
             for question in Decoder(max_line=MAX_QUESTION).feed(line):
                 await self._answer(writer, await self._reply(question))
 
     async def _reply(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        verb = self._verbs.get(str(question.get("verb")))
+        name = str(question.get("verb"))
+        if name in self._forbidden:
+            return only_looks(name)
+        verb = self._verbs.get(name)
         if verb is None:
             known = ", ".join(sorted(self._verbs))
             return {"ok": False, "error": f"no such verb: {question.get('verb')!r}", "hint": f"known are: {known}"}

@@ -9,17 +9,23 @@ Rules.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from passenger.errors import ProtocolError
 from passenger.log import Log
 from passenger.wire.control import Decoder, encode
 
+MAX_DESCRIPTORS: Final = 1
+
 
 class Feedback:
-    """Calls `on_command` for each command and `on_death` once when the watchdog is gone."""
+    """Calls `on_command` for each command and `on_death` once when the watchdog is gone.
+
+    A descriptor that comes with a command is given to `on_descriptor` before the command is.
+    """
 
     def __init__(
         self,
@@ -29,6 +35,7 @@ class Feedback:
         log: Log,
         on_command: Callable[[dict[str, Any]], None],
         on_death: Callable[[], None],
+        on_descriptor: Callable[[int], None] = os.close,
     ) -> None:
         channel.setblocking(False)
         self._channel = channel
@@ -36,6 +43,7 @@ class Feedback:
         self._log = log
         self._on_command = on_command
         self._on_death = on_death
+        self._on_descriptor = on_descriptor
         self._decoder = Decoder()
         loop.add_reader(channel.fileno(), self._readable)
 
@@ -59,11 +67,13 @@ class Feedback:
 
     def _readable(self) -> None:
         try:
-            data = self._channel.recv(65536)
+            data, descriptors, _, _ = socket.recv_fds(self._channel, 65536, MAX_DESCRIPTORS)
         except BlockingIOError:
             return
         except OSError:
-            data = b""
+            data, descriptors = b"", []
+        for descriptor in descriptors:
+            self._on_descriptor(descriptor)
         if not data:
             self.close()
             self._on_death()

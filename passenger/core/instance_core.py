@@ -19,6 +19,7 @@ from typing import Any, Literal
 from passenger.clock import Clock
 from passenger.config.model import InstanceConfig
 from passenger.config.resolved import decode
+from passenger.core.backtraces import backtraces
 from passenger.core.feedback import Feedback
 from passenger.core.memory import usage_of
 from passenger.core.probes import Probes
@@ -26,6 +27,7 @@ from passenger.log import Log
 from passenger.pool.limits import PoolLimits
 from passenger.pool.pool import Pool
 from passenger.request.handler import RequestHandler
+from passenger.request.serverview import server_status
 from passenger.wire.status import CoreStatus
 
 State = Literal["starting", "running", "draining"]
@@ -75,6 +77,8 @@ class InstanceCore:
                 self._handler.close_tunnels()
             case "reload":
                 self._reload(message)
+            case "reopen_logs":
+                self._log.info("the log file was opened anew")
             case other:
                 self._log.error("the watchdog sent an unknown command", command=str(other))
 
@@ -174,6 +178,14 @@ class InstanceCore:
             "requests": self._handler.status(),
         }
         return {"status": status}
+
+    async def server_verb(self, _question: Mapping[str, Any]) -> dict[str, Any]:
+        """Verb `server`: the RequestHandler and its clients."""
+        return {"server": server_status(self._handler)}
+
+    async def backtraces_verb(self, _question: Mapping[str, Any]) -> dict[str, Any]:
+        """Verb `backtraces`."""
+        return {"backtraces": backtraces()}
 
     async def health_verb(self, _question: Mapping[str, Any]) -> dict[str, Any]:
         """Verb `health`: the same facts as the probes."""

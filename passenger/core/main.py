@@ -23,9 +23,11 @@ from passenger.core.api import CoreApi
 from passenger.core.feedback import Feedback
 from passenger.core.instance_core import InstanceCore
 from passenger.core.probes import Probes
+from passenger.core.recent import RecentLines
 from passenger.core.sizing import pool_size
 from passenger.errors import EXIT_FAILED, PassengerError
 from passenger.instance.plan import LAUNCH_FD_VARIABLE, CoreLaunch, from_descriptor
+from passenger.instance.roles import Roles
 from passenger.log import Log
 from passenger.pool.limits import PoolLimits
 from passenger.pool.pool import Pool
@@ -50,6 +52,8 @@ def main() -> None:
 async def _run(launch: CoreLaunch, log: Log) -> None:
     loop = asyncio.get_running_loop()
     clock = SystemClock()
+    recent = RecentLines()
+    log.copy_to(recent.add)
     config = decode(InstanceConfig, launch.config)
     auto = pool_size(cpus=visible_cpus(), memory=visible_memory())
     pool = _pool(launch, config, auto, loop, clock, log)
@@ -82,14 +86,19 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
         log=log,
         on_command=core.command,
         on_death=core.watchdog_died,
+        on_descriptor=take_output,
     )
     core.feedback = feedback
     api = CoreApi(
-        telling={"status": core.status, "health": core.health_verb},
+        telling={"status": core.status, "health": core.health_verb, "server": core.server_verb},
+        private={"backtraces": core.backtraces_verb, "logs": recent.logs},
         changing={},
+        roles=Roles(owner=launch.owner_uid, reader_uids=launch.reader_uids, reader_gids=launch.reader_gids),
         log=log.child("api"),
     )
     await api.listen(socket.socket(fileno=launch.sockets["core_api"]))
+    if "core_api_ro" in launch.sockets:
+        await api.listen_to_readers(socket.socket(fileno=launch.sockets["core_api_ro"]))
     handler.listen(socket.socket(fileno=launch.sockets["request"]))
     handler.listen(socket.socket(fileno=launch.sockets["request_http"]), UpgradeClient)
     pool.start()
@@ -125,6 +134,13 @@ def _pool(
         apps=config.apps,
         random=random.random,
     )
+
+
+def take_output(descriptor: int) -> None:
+    """stdout and stderr go to another file from here on."""
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    os.close(descriptor)
 
 
 def _take_signals(loop: asyncio.AbstractEventLoop, core: InstanceCore) -> None:

@@ -74,6 +74,14 @@ class Plan:
     nginx_listen: list[Listen]
     allowed_uids: list[int] = field(default_factory=list)
     """Users that may connect to the request sockets (nginx's workers); goes into `CoreLaunch.allowed_uids`."""
+    reader_uids: list[int] = field(default_factory=list)
+    """Users that may look at the instance (`admin.readers`)."""
+    reader_gids: list[int] = field(default_factory=list)
+    """Groups that may."""
+    log_file: str = ""
+    """File that `passenger start` put stdout and stderr into; "" = they are somebody else's."""
+    nginx_log_file: bool = False
+    """Whether nginx opens an access log of its own."""
     readiness_fd: int | None = None
     """Where `start --daemonize` waits: one line of JSON `{"ready": true}` or `{"error": "..."}`."""
 
@@ -90,7 +98,12 @@ class CoreLaunch:
     allowed_uids: list[int]
     """Users that may connect to the request sockets (SO_PEERCRED)."""
     sockets: dict[str, int]
-    """Listening sockets by name: `request`, `request_http`, `core_api`."""
+    """Listening sockets by name: `request`, `request_http`, `core_api`, with readers also `core_api_ro`."""
+    owner_uid: int
+    """Who started the instance, and may ask everything of the core; the same may root."""
+    reader_uids: list[int]
+    reader_gids: list[int]
+    """Who may look."""
     feedback_fd: int
     """Stream socket to the watchdog: newline JSON both ways (`passenger.wire.control`)."""
     log_level: str

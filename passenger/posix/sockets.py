@@ -15,12 +15,15 @@ import struct
 from typing import Final, NamedTuple
 
 from passenger.errors import HostError
-from passenger.posix.listeners import port_owner
 
 UNIX_PATH_MAX: Final = 107
 BACKLOG: Final = 65535
 ENOUGH_BACKLOG: Final = 4096
 SOMAXCONN: Final = "/proc/sys/net/core/somaxconn"
+SO_PEERGROUPS: Final = 59
+"""Not named by Python's socket module."""
+MANY_GROUPS: Final = 256
+_GID: Final = struct.Struct("I")
 
 
 class PeerCredentials(NamedTuple):
@@ -96,9 +99,20 @@ def peer_credentials(connection: socket.socket) -> PeerCredentials:
     return PeerCredentials(*struct.unpack("iII", raw))
 
 
+def peer_groups(connection: socket.socket) -> frozenset[int]:
+    """The groups that the peer had when it connected, by the kernel; none that can be told beyond MANY_GROUPS."""
+    try:
+        raw = connection.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, MANY_GROUPS * _GID.size)
+    except OSError:  # more groups than we ask for, or a kernel that does not tell
+        return frozenset()
+    return frozenset(gid for (gid,) in _GID.iter_unpack(raw))
+
+
 def _bind_error(host: str, port: int, error: OSError) -> HostError:
     address = shown_address(host, port)
     if error.errno == errno.EADDRINUSE:
+        from passenger.posix.listeners import port_owner  # its pathlib would cost every watchdog 0.7 MB
+
         owner = port_owner(port)
         by = f" by process {owner}" if owner else ""
         return HostError(

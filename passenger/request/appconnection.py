@@ -85,6 +85,11 @@ class AppConnection:
         opened.add(self)
         loop.add_reader(self._fd, self._on_readable)
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process that works on an exchange now."""
+        return None if self._session is None else self._session.process.pid
+
     # An exchange, as its client drives it
 
     def begin(self, client: ResponseTaker, session: Session, data: bytes, *, body_due: bool) -> bool:

@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Final
 
 from passenger.request.abort import complete, cut, take
 from passenger.request.flow import Backlog
-from passenger.request.wheel import Rider, ticks
+from passenger.request.wheel import PERIOD, Rider, ticks
 from passenger.wire.http1 import END
+from passenger.wire.status import ClientStatus
 
 if TYPE_CHECKING:
     from passenger.request.appconnection import AppConnection
@@ -196,6 +197,18 @@ class WebConnection(ABC):
             self._backlog = None
         self._unwatch()
         self._handler.wheel.leave(self)
+
+    def shown(self) -> ClientStatus:
+        """For people who look at what goes on."""
+        route = getattr(self, "_route", None)
+        since = self._since
+        return {
+            "state": self._state.value,
+            "seconds": (self._handler.wheel.now - since) * PERIOD if since else None,
+            "app": None if route is None else route.name,
+            "pid": None if self._connection is None else self._connection.pid,
+            "begun": self._begun,
+        }
 
     # Time
 

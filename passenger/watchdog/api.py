@@ -1,21 +1,24 @@
 """`watchdog_api`: the socket on which commands ask the watchdog to stop, reload or tell its state.
 
 Rules.
-1. Only root and the instance's own user are answered (SO_PEERCRED), beside the socket's mode 0600.
+1. Only those whom `admits` knows are answered (SO_PEERCRED), beside the socket's mode (see `passenger.instance.roles`).
 2. One line per request, at most MAX_REQUEST bytes, within REQUEST_TIMEOUT seconds; at most MAX_CONNECTIONS at a time.
 3. Verbs come from a fixed table; a wrong request gets an error line, never an exception in the loop.
 """
 
 from __future__ import annotations
 
+import contextlib
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from passenger.instance.roles import not_admitted, only_looks
 from passenger.log import Log
-from passenger.posix.sockets import peer_credentials
+from passenger.posix.sockets import PeerCredentials, peer_credentials
 from passenger.watchdog.channel import Channel
 from passenger.watchdog.loop import READ, Loop, Timer
+from passenger.wire.control import encode
 
 MAX_REQUEST: Final = 64 * 1024
 MAX_CONNECTIONS: Final = 32
@@ -30,14 +33,21 @@ class WatchdogApi:
     """Serves one listening socket, which it closes with `close`."""
 
     def __init__(
-        self, loop: Loop, listener: socket.socket, verbs: Mapping[str, Verb], *, allowed: frozenset[int], log: Log
+        self,
+        loop: Loop,
+        listener: socket.socket,
+        verbs: Mapping[str, Verb],
+        *,
+        admits: Callable[[socket.socket, PeerCredentials], bool],
+        log: Log,
     ) -> None:
         self._loop = loop
         self._listener = listener
         self._verbs = verbs
-        self._allowed = allowed
+        self._admits = admits
         self._log = log
         self._open: set[_Conversation] = set()
+        self._refused: set[int] = set()
         self._resume: Timer | None = None
         self._watch()
 
@@ -64,11 +74,28 @@ class WatchdogApi:
             self._resume = self._loop.after(ACCEPT_PAUSE, self._watch)
             return
         peer = peer_credentials(connection)
-        if peer.uid not in self._allowed or len(self._open) >= MAX_CONNECTIONS:
-            self._log.warn("refused a connection to watchdog_api", uid=peer.uid, pid=peer.pid)
-            connection.close()
+        if not self._admits(connection, peer) or len(self._open) >= MAX_CONNECTIONS:
+            self._refuse(connection, peer)
             return
         self._open.add(_Conversation(self._loop, connection, self._verbs, on_end=self._open.discard))
+
+    def _refuse(self, connection: socket.socket, peer: PeerCredentials) -> None:
+        if peer.uid not in self._refused:  # once: whoever may knock could fill the log
+            self._refused.add(peer.uid)
+            self._log.warn("refused a connection to watchdog_api", uid=peer.uid, pid=peer.pid)
+        connection.setblocking(False)
+        with contextlib.suppress(OSError):  # it has gone already
+            connection.send(encode(not_admitted(peer.uid)))
+        connection.close()
+
+
+def for_readers(telling: Mapping[str, Verb], others: Iterable[str]) -> dict[str, Verb]:
+    """The verbs of a reader's socket: those that are `telling`, and a refusal in place of all others."""
+
+    def refusal(name: str) -> Verb:
+        return lambda _, answer: answer(only_looks(name))
+
+    return {**{name: refusal(name) for name in others}, **telling}
 
 
 class _Conversation:

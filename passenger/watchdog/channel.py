@@ -51,6 +51,16 @@ class Channel:
             return
         self._write()
 
+    def send_descriptor(self, message: Mapping[str, Any], descriptor: int) -> bool:
+        """Send a small message with a descriptor, now or not at all."""
+        if self.is_closed() or self._pending:
+            return False
+        try:
+            socket.send_fds(self._socket, [encode(message)], [descriptor])
+        except OSError:  # full: the other end stands still
+            return False
+        return True
+
     def close_when_sent(self) -> None:
         """Close after the last byte went out."""
         self._closing = True

@@ -83,6 +83,11 @@ class CoreProcess:
         if self._channel is not None:
             self._channel.send(message)
 
+    def send_descriptor(self, message: Mapping[str, Any], descriptor: int) -> None:
+        """A core that does not take it gets no second chance: the next one inherits the right descriptors."""
+        if self._channel is not None and not self._channel.send_descriptor(message, descriptor):
+            self._on_unwell("does not read what the watchdog sends")
+
     def signal(self, number: int) -> None:
         """To its process group."""
         if self.child is not None:
@@ -97,6 +102,9 @@ class CoreProcess:
             connect_secret=plan.connect_secret,
             allowed_uids=plan.allowed_uids or [os.geteuid()],
             sockets={name: listener.fileno() for name, listener in self._sockets.items()},
+            owner_uid=os.geteuid(),
+            reader_uids=plan.reader_uids,
+            reader_gids=plan.reader_gids,
             feedback_fd=feedback_fd,
             log_level=plan.log_level,
             log_format=plan.log_format,

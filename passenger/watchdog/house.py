@@ -15,6 +15,7 @@ from passenger.config.paths import InstancePaths
 from passenger.instance.directory import InstanceDirectory, create
 from passenger.instance.plan import Plan
 from passenger.instance.registry import properties
+from passenger.instance.roles import Roles
 from passenger.log import Log
 from passenger.posix.sockets import ENOUGH_BACKLOG, bind_unix, usable_backlog
 from passenger.watchdog.announcement import Announcer
@@ -43,8 +44,15 @@ class House:
         self.reaper = Reaper()
         self.orphans = Orphans(loop, self.reaper, log)
         self.paths = InstancePaths(root=plan.instance_dir)
+        self.roles = Roles(owner=os.geteuid(), reader_uids=plan.reader_uids, reader_gids=plan.reader_gids)
         self.listeners = Listeners()
-        self.log_pipe = LogPipe(environ=surroundings.child_environ, umask=surroundings.umask, log=log)
+        self.log_pipe = LogPipe(
+            environ=surroundings.child_environ,
+            umask=surroundings.umask,
+            log=log,
+            loop=loop,
+            is_own_file=bool(plan.log_file),
+        )
         self.error_log = ErrorLog(loop, log)
         self.sockets: dict[str, socket.socket] = {}
         self._clock = clock
@@ -104,6 +112,7 @@ class House:
         self._bind("core_api", mode=0o600)
         self.watchdog_api = bind_unix(self.paths.watchdog_api, mode=0o600)
         self._stack.callback(self.watchdog_api.close)
+        self.watchdog_readers = self._bind_for_readers()
         self.generations = Generations(self.paths.nginx)
         if plan.nginx_files:
             self.generations.switch(self.generations.write(plan.nginx_files))
@@ -112,6 +121,15 @@ class House:
         listener = bind_unix(f"{self.paths.root}/{name}", mode=mode, gid=gid, backlog=usable_backlog())
         self.sockets[name] = listener
         self._stack.callback(listener.close)
+
+    def _bind_for_readers(self) -> socket.socket | None:
+        if not self.roles.has_readers:
+            return None
+        mode, gid = self.roles.socket_rights()
+        self._bind("core_api_ro", mode=mode, gid=gid)
+        listener = bind_unix(self.paths.watchdog_api_readers, mode=mode, gid=gid)
+        self._stack.callback(listener.close)
+        return listener
 
     def _refresh(self) -> None:
         self.directory.refresh()

@@ -5,9 +5,10 @@ journal: ENXIO, measured), or belongs to another user (a pipe of root's, started
 There nginx gets a pipe of ours, and `cat` carries its lines on: nothing happens per line in this process.
 
 Rules.
-1. Where /dev/stdout can be opened, nginx gets it directly.
+1. Where /dev/stdout can be opened, nginx gets it directly; but not a log file that `reopen` may have to change.
 2. The pipe outlives a master of nginx: `cat` ends at EOF only (it ignores TERM), when the last writer has gone.
 3. A `cat` that was killed costs log lines, never a request; the next master gets a new one.
+4. `reopen` puts a second `cat` on the same pipe, with the new stdout, and ends the first one when it waits for input.
 """
 
 from __future__ import annotations
@@ -17,17 +18,34 @@ import os
 import signal
 from typing import Final
 
+from passenger.errors import HostError
 from passenger.log import Log
 from passenger.watchdog.launch import KEEP, NULL, launch
+from passenger.watchdog.loop import Loop
 
 CARRIER: Final = "cat"
+PAUSE: Final = 0.01
+PATIENCE: Final = 200
+"""Looks at a `cat` that is to end, one each PAUSE, before it is ended whatever it does."""
 
 
 class LogPipe:
     """Knows what nginx's stdout has to be."""
 
-    def __init__(self, *, environ: dict[str, str], umask: int, log: Log, stdout: str = "/dev/stdout") -> None:
+    def __init__(
+        self,
+        *,
+        environ: dict[str, str],
+        umask: int,
+        log: Log,
+        loop: Loop,
+        stdout: str = "/dev/stdout",
+        is_own_file: bool = False,
+    ) -> None:
+        """`is_own_file`: stdout is a log file of this instance."""
         self.pid: int | None = None
+        self._loop = loop
+        self._is_own_file = is_own_file
         self._environ = environ
         self._umask = umask
         self._log = log
@@ -39,9 +57,30 @@ class LogPipe:
         if self._writer is not None and self._is_carried():
             return self._writer
         self.close()
-        if self._can_be_opened():
+        if not self._is_own_file and self._can_be_opened():
             return KEEP
         reader, self._writer = os.pipe2(os.O_CLOEXEC)
+        self._carry(reader)
+        self._log.debug("nginx does not open our stdout: its lines are carried by a pipe", pid=self.pid)
+        return self._writer
+
+    def reopen(self) -> None:
+        """Our stdout is another file now: nginx's lines go there, too. Raises HostError without `cat`."""
+        if self.pid is None or not self._is_carried():
+            return
+        old = self.pid
+        try:
+            pidfd, reader = os.pidfd_open(old), os.open(f"/proc/{old}/fd/0", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # it ends just now: so did nginx
+            return
+        try:
+            self._carry(reader)
+        except HostError:
+            os.close(pidfd)
+            raise
+        self._retire(old, pidfd, PATIENCE)
+
+    def _carry(self, reader: int) -> None:
         try:
             self.pid = launch(
                 [CARRIER],
@@ -52,8 +91,15 @@ class LogPipe:
             )
         finally:
             os.close(reader)
-        self._log.debug("nginx cannot open our stdout: its lines are carried by a pipe", pid=self.pid)
-        return self._writer
+
+    def _retire(self, pid: int, pidfd: int, patience: int) -> None:
+        """One that sleeps waits for input, and has written all that it has read: files are written without sleep."""
+        if patience and _state(pid) not in {"S", ""}:
+            self._loop.after(PAUSE, lambda: self._retire(pid, pidfd, patience - 1))
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.close(pidfd)
 
     def close(self) -> None:
         """Nobody of ours writes any more: `cat` ends when the last nginx process has."""
@@ -72,11 +118,16 @@ class LogPipe:
         """Whether `cat` lives; the reaper may have met it already, then the pid is nobody's."""
         if self.pid is None:
             return False
-        with contextlib.suppress(OSError):
-            with open(f"/proc/{self.pid}/stat", encoding="ascii", errors="replace") as stream:
-                name, _, rest = stream.read().rpartition(")")
-            return name.endswith(f"({CARRIER}") and rest.split()[0] != "Z"
-        return False
+        return _state(self.pid) not in {"", "Z"}
+
+
+def _state(pid: int) -> str:
+    """`S` sleeps, `R` runs, `Z` has ended, ...; "" when there is no `cat` of that number."""
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stream:
+            name, _, rest = stream.read().rpartition(")")
+        return rest.split()[0] if name.endswith(f"({CARRIER}") else ""
+    return ""
 
 
 def _ignore_term() -> None:

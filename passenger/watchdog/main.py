@@ -8,15 +8,17 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from passenger.clock import Clock, SystemClock
 from passenger.errors import EXIT_FAILED, PassengerError
 from passenger.instance.plan import PLAN_FD_VARIABLE, Plan, from_descriptor
 from passenger.log import Log
 from passenger.posix.prctl import become_subreaper, forbid_dumps
+from passenger.posix.sockets import peer_groups
+from passenger.watchdog import verbs
 from passenger.watchdog.announcement import Announcer
-from passenger.watchdog.api import Answer, WatchdogApi
+from passenger.watchdog.api import WatchdogApi, for_readers
 from passenger.watchdog.child import default_signals
 from passenger.watchdog.environment import Surroundings, surroundings
 from passenger.watchdog.house import House
@@ -62,14 +64,10 @@ def _live(plan: Plan, loop: Loop, clock: Clock, log: Log, around: Surroundings, 
         House(plan, loop=loop, clock=clock, log=log, surroundings=around, announcer=announcer)
     ) as house:
         supervisor = Supervisor(plan, house, log)
-        api = WatchdogApi(
-            loop,
-            house.watchdog_api,
-            verbs(supervisor),
-            allowed=frozenset({0, os.geteuid()}),
-            log=log,
-        )
-        with contextlib.closing(Signals(loop, SIGNALS, supervisor.signalled)), contextlib.closing(api):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.closing(Signals(loop, SIGNALS, supervisor.signalled)))
+            for api in _apis(house, supervisor, log):
+                stack.enter_context(contextlib.closing(api))
             supervisor.begin()
             gc.collect()
             gc.freeze()
@@ -77,33 +75,36 @@ def _live(plan: Plan, loop: Loop, clock: Clock, log: Log, around: Surroundings, 
         return supervisor.status
 
 
+def _apis(house: House, supervisor: Supervisor, log: Log) -> list[WatchdogApi]:
+    """`watchdog_api`, and where there are readers their own."""
+    roles = house.roles
+    tell, change = verbs.telling(supervisor), verbs.changing(supervisor)
+    apis = [
+        WatchdogApi(
+            house.loop,
+            house.watchdog_api,
+            {**tell, **change},
+            admits=lambda _, peer: roles.may_change(peer.uid),
+            log=log,
+        )
+    ]
+    if house.watchdog_readers is not None:
+        apis.append(
+            WatchdogApi(
+                house.loop,
+                house.watchdog_readers,
+                for_readers(tell, change),
+                admits=lambda connection, peer: roles.may_look(peer.uid, {peer.gid, *peer_groups(connection)}),
+                log=log,
+            )
+        )
+    return apis
+
+
 def _refuse(error: PassengerError, log: Log, announcer: Announcer) -> int:
     log.error(error.message, **({"hint": error.hint} if error.hint else {}))
     announcer.failed(str(error))
     return EXIT_FAILED
-
-
-def verbs(supervisor: Supervisor) -> dict[str, Any]:
-    """What `watchdog_api` understands."""
-
-    def status(_: dict[str, Any], answer: Answer) -> None:
-        answer({
-            "ok": True,
-            "state": supervisor.machine.phase.value,
-            "watchdog_pid": os.getpid(),
-            "components": supervisor.components(),
-            "urls": supervisor.plan.urls,
-            "config_files": supervisor.plan.config_files,
-        })  # fmt: skip
-
-    def stop(request: dict[str, Any], answer: Answer) -> None:
-        answer({"ok": True})
-        supervisor.stop(fast=bool(request.get("fast")))
-
-    def reload(_: dict[str, Any], answer: Answer) -> None:
-        supervisor.reload(answer)
-
-    return {"status": status, "stop": stop, "reload": reload}
 
 
 def open_standard_descriptors() -> None:

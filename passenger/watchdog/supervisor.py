@@ -16,6 +16,7 @@ from typing import Any, Final
 from passenger.errors import PassengerError
 from passenger.instance.plan import Plan
 from passenger.log import Log
+from passenger.watchdog import logfiles
 from passenger.watchdog import machine as m
 from passenger.watchdog.child import Child
 from passenger.watchdog.command import Command, Result
@@ -146,6 +147,10 @@ class Supervisor:
             }
             for part in self.machine.parts.values()
         ]
+
+    def reopen_logs(self) -> dict[str, Any]:
+        """For the verb of that name."""
+        return logfiles.reopen(self.plan, self._core, self._nginx, self._house.log_pipe)
 
     # What a reload needs (reload.Site)
 

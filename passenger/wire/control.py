@@ -9,11 +9,13 @@ Feedback channel, agent -> watchdog:
 Feedback channel, watchdog -> agent:
     {"command": "drain", "timeout": seconds}            stop accepting, finish, stop applications, exit 0
     {"command": "close_tunnels"}                        the instance drains: WebSockets that are open end soon (1001)
+    {"command": "reopen_logs"}                          with a descriptor: stdout and stderr from now on
     {"command": "reload", "id": n, "config": {...}}     resolved configuration (`passenger.config.resolved`)
 EOF on the feedback channel is death of the other end: the agent stops what it runs and exits.
 
-API sockets (`core_api`, `watchdog_api`): one request object per line, one answer object per line.
-    request  {"verb": "status" | "health" | "stop" | "reload", ...}
+API sockets (`core_api`, `watchdog_api`, and for readers those that end in `_ro`): one request object per line, one
+answer object per line.
+    request  {"verb": "status" | "stop" | ..., ...}
     answer   {"ok": true, ...} or {"ok": false, "error": "...", "hint": "..."}
 
 Rules: a line is at most MAX_LINE bytes; anything that is not one JSON object per line is a ProtocolError.

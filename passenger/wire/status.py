@@ -115,6 +115,32 @@ class RequestStatus(TypedDict):
     """Those that are open now."""
 
 
+class ClientStatus(TypedDict):
+    """One request that is on its way. Nothing of what the client sent: that may be secret."""
+
+    state: str
+    seconds: float | None
+    """In this state."""
+    app: str | None
+    pid: int | None
+    """The application process that works on it."""
+    begun: bool
+    """A part of the response went out."""
+
+
+class ServerStatus(TypedDict):
+    """The answer to the verb `server`: what the RequestHandler is doing."""
+
+    requests: RequestStatus
+    states: dict[str, int]
+    """State -> number of clients."""
+    draining: bool
+    app_connections: int
+    """Open connections to application processes."""
+    clients: list[ClientStatus]
+    """The oldest ones."""
+
+
 class CoreStatus(TypedDict):
     name: str
     version: str

@@ -14,6 +14,7 @@ from typing import Any
 from passenger.core.api import MAX_QUESTION, CoreApi
 from passenger.core.feedback import Feedback
 from passenger.errors import HostError
+from passenger.instance.roles import Roles
 from passenger.log import Log
 
 LIMIT = 10.0
@@ -82,7 +83,7 @@ async def _serve(questions: list[bytes]) -> tuple[list[bytes], str]:
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
         listener.listen()
-        api = CoreApi(telling={"echo": echo, "refuse": refuse}, changing={}, log=log)
+        api = CoreApi(telling={"echo": echo, "refuse": refuse}, changing={}, roles=Roles(owner=os.geteuid()), log=log)
         await api.listen(listener)
         answers = [await _ask(path, question) for question in questions]
         api.close()
@@ -116,3 +117,35 @@ def test_api_survives_garbage_and_floods() -> None:
     assert answers[:3] == [b"", b"", b""]
     assert json.loads(answers[3]) == {"ok": True, "echo": "still here"}
     assert log.count("core_api connection closed") == 3
+
+
+def test_feedback_hands_over_a_descriptor() -> None:
+    """As `reopen_logs` brings it: the file is there before the command is carried out."""
+
+    async def scenario() -> list[object]:
+        ours, theirs = socket.socketpair()
+        log, fd = quiet_log()
+        got: list[object] = []
+        came = asyncio.Event()
+
+        def on_command(message: dict[str, Any]) -> None:
+            got.append(message)
+            came.set()
+
+        def on_descriptor(descriptor: int) -> None:
+            got.append(os.path.samestat(os.fstat(descriptor), os.fstat(fd)))
+            os.close(descriptor)
+
+        loop = asyncio.get_running_loop()
+        feedback = Feedback(
+            ours, loop=loop, log=log, on_command=on_command, on_death=came.set, on_descriptor=on_descriptor
+        )
+        socket.send_fds(theirs, [b'{"command":"reopen_logs"}\n'], [fd])
+        async with asyncio.timeout(LIMIT):
+            await came.wait()
+        feedback.close()
+        theirs.close()
+        os.close(fd)
+        return got
+
+    assert asyncio.run(scenario()) == [True, {"command": "reopen_logs"}]

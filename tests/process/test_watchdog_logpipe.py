@@ -6,16 +6,27 @@ import os
 import signal
 from pathlib import Path
 
+from passenger.clock import SystemClock
 from passenger.log import Log
 from passenger.watchdog.launch import KEEP, NULL, launch
 from passenger.watchdog.logpipe import LogPipe
+from passenger.watchdog.loop import READ, Loop
+from tests.support.probe import wait_until
 
 ENVIRON = {"PATH": os.defpath}
 
 
-def pipe_for(stdout: str) -> LogPipe:
+def pipe_for(stdout: str, *, loop: Loop | None = None, is_own_file: bool = False) -> LogPipe:
     """A LogPipe that believes its stdout to be this path."""
-    return LogPipe(environ=ENVIRON, umask=0o022, log=Log(component="test", level="error"), stdout=stdout)
+    log = Log(component="test", level="error")
+    return LogPipe(
+        environ=ENVIRON,
+        umask=0o022,
+        log=log,
+        loop=loop or Loop(SystemClock()),
+        stdout=stdout,
+        is_own_file=is_own_file,
+    )
 
 
 def test_openable_stdout_is_used_as_it_is(tmp_path: Path) -> None:
@@ -65,3 +76,34 @@ def test_killed_carrier_is_replaced(tmp_path: Path) -> None:
     assert second != first
     log_pipe.close()
     assert os.waitpid(second, 0)[1] == 0
+
+
+def test_reopened_log_file_gets_every_later_line(tmp_path: Path) -> None:
+    """The pipe stays what it was for nginx; the first carrier has written all it read, and ends."""
+    saved, loop = os.dup(1), Loop(SystemClock())
+    targets = [os.open(tmp_path / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND) for name in ("old", "new")]
+    log_pipe = pipe_for("/dev/stdout", loop=loop, is_own_file=True)
+    os.dup2(targets[0], 1)
+    try:
+        stream = log_pipe.stream()
+        first = log_pipe.pid
+        assert first is not None
+        os.write(stream, b"one\n")
+        wait_until(lambda: (tmp_path / "old").read_text() == "one\n", "the first line")
+        os.dup2(targets[1], 1)
+        log_pipe.reopen()
+        assert log_pipe.pid not in {None, first}
+        pidfd = os.pidfd_open(first)
+        loop.watch(pidfd, READ, lambda _: loop.stop())
+        loop.run()
+        os.close(pidfd)
+        os.waitpid(first, 0)
+        os.write(stream, b"two\n")
+        log_pipe.close()
+        assert os.waitpid(log_pipe.pid or 0, 0)[1] == 0
+    finally:
+        os.dup2(saved, 1)
+        for fd in (saved, *targets):
+            os.close(fd)
+        loop.close()
+    assert [(tmp_path / name).read_text() for name in ("old", "new")] == ["one\n", "two\n"]

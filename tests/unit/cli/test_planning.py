@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from passenger.cli.planning import Identities, PlanningHost, identities, make_plan
+from passenger.cli.readers import reader_ids
 from passenger.config.instance import Admin, Core, Instance, Listener, Nginx
 from passenger.config.model import App, EnvValue, InstanceConfig
 from passenger.errors import HostError
@@ -254,3 +255,27 @@ def test_reload_cannot_move_an_instance(change: Callable[[InstanceConfig], Insta
     """Its sockets are where they are."""
     with pytest.raises(HostError, match="cannot move instance main"):
         plan(change(config()), running=plan(config()))
+
+
+def test_readers_are_numbers_in_the_plan() -> None:
+    """A user, a group, and a name that is both; one that is neither is an error that says what to do."""
+    found = make_plan(
+        replace(config(), instance=Instance(admin=Admin(readers=("web", "www-data")))),
+        host=host(),
+        config_files=[],
+        reload_argv=[],
+    )
+    assert (found.reader_uids, found.reader_gids) == ([33], [33, 50])
+    with pytest.raises(HostError) as refused:
+        reader_ids(("nosuch",), FakeAccounts())
+    assert "admin.readers" in refused.value.hint
+
+
+def test_a_reload_keeps_the_log_file() -> None:
+    """It was opened by the start; a reload knows nothing of it."""
+    running = replace(make_plan(config(), host=host(), config_files=[], reload_argv=[]), log_file="/var/log/p.log")
+    again = make_plan(config(), host=host(), config_files=[], reload_argv=[], running=running)
+    assert again.log_file == "/var/log/p.log"
+    assert not again.nginx_log_file
+    own = replace(config(), instance=Instance(nginx=Nginx(access_log="/var/log/access.log")))
+    assert make_plan(own, host=host(), config_files=[], reload_argv=[]).nginx_log_file
