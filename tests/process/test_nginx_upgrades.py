@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import struct
@@ -60,7 +61,7 @@ def house(
             (folder / "public").mkdir()
             (folder / "public/chat.txt").write_text("a file")
         core = RequestCore(
-            apps={"blog": app}, concurrency=0, protocol="http_session", allowed_uids=[0, 65534], **options
+            apps={"blog": app}, concurrency=0, protocol="http_session", allowed_uids=[os.geteuid(), 65534], **options
         )
         stack.enter_context(core)
         core.folder.chmod(0o755)

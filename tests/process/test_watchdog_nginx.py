@@ -66,7 +66,7 @@ def test_nginx_serves_when_ready_and_drains_first() -> None:
         conf = Path(watchdog.paths.nginx_conf)
         assert conf.stat().st_mode & 0o777 == 0o600
         watchdog.signal(signal.SIGTERM)
-        watchdog.wait_line("signal 3 .SIGQUIT. received")
+        watchdog.wait_line("nginx ended .*exited with status 0")  # its own lines come by a pipe, at any time
         watchdog.wait_line(r'core got .*"drain"')
         assert watchdog.wait_exit() == 0
         assert is_refused(port)
