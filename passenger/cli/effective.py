@@ -94,6 +94,8 @@ def _value(spec: KeySpec, value: Any) -> Any:
 
 def _listener(listener: Listener) -> Any:
     shown = _table(listener)
+    if not listener.proxy_protocol:
+        del shown["proxy_protocol"]
     return shown["address"] if set(shown) == {"address"} else shown
 
 

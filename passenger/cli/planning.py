@@ -26,7 +26,7 @@ from passenger.errors import HostError
 from passenger.instance.plan import Plan
 from passenger.posix.users import Account, Accounts, Identity
 from passenger.webserver.addresses import listens
-from passenger.webserver.binary import NginxBinary
+from passenger.webserver.binary import NginxBinary, needed_modules
 
 SECRET_BYTES = 32
 NGINX_USERS = ("www-data", "nginx", "nobody")
@@ -48,8 +48,8 @@ class PlanningHost:
     cpus: int
     open_files: int | None
     """Most descriptors that an nginx worker may have; None = no limit."""
-    find_nginx: Callable[[str | None, bool], NginxBinary]
-    """Configured program (or None), whether TLS is needed -> the nginx to use. Raises HostError when there is none."""
+    find_nginx: Callable[[str | None, frozenset[str]], NginxBinary]
+    """Configured program (or None), modules that it needs -> the nginx to use. Raises HostError when there is none."""
     render_nginx: RenderNginx
     urls: Callable[[InstanceConfig], dict[str, str]]
     app_identity: Callable[[str, InstanceConfig], Identity | None]
@@ -124,7 +124,7 @@ def make_plan(
 def find_nginx(config: InstanceConfig, host: PlanningHost) -> NginxBinary:
     """The nginx program of an instance. Raises HostError."""
     section = config.instance.nginx
-    return host.find_nginx(section.binary, any(listener.tls_certificate is not None for listener in section.listen))
+    return host.find_nginx(section.binary, needed_modules(section))
 
 
 def nginx_files(

@@ -61,11 +61,11 @@ def _group_name(gid: int) -> str | None:
         return None
 
 
-def _find_nginx(configured: str | None, tls: bool) -> NginxBinary:  # noqa: FBT001 - the seam's shape
+def _find_nginx(configured: str | None, modules: frozenset[str]) -> NginxBinary:
     """The nginx to use; what is to be said about it goes to stderr."""
     from passenger.webserver.binary import find
 
-    found = find(configured, search_path=os.environ.get("PATH", os.defpath), tls=tls)
+    found = find(configured, search_path=os.environ.get("PATH", os.defpath), modules=modules)
     for warning in found.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return found

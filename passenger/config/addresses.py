@@ -1,4 +1,4 @@
-"""`ADDRESS:PORT` texts and the pairs they stand for.
+"""`ADDRESS:PORT` texts and the pairs they stand for, and networks.
 
 `*` is every IPv4 address; IPv6 addresses stand in brackets. Names are not resolved: a listener must not depend on DNS.
 """
@@ -24,6 +24,25 @@ def parse_address(text: str) -> tuple[str, int]:
     except ValueError:
         raise ValueError(f"`{host}` is not an address: IPv4 stands as it is, IPv6 in brackets") from None
     return str(numeric), port
+
+
+def check_network(text: str) -> None:
+    """Raises ValueError with the reason unless the text is an address or a network, such as `10.0.0.0/8`."""
+    address, slash, length = text.partition("/")
+    try:
+        if "%" in address or (slash and not length.isdecimal()):
+            address = text = ""  # nginx knows neither zones nor masks
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError("expected an address or a network, such as `10.0.0.0/8` or `fd00::/8`") from None
+    if ipaddress.ip_address(address) != network.network_address:
+        raise ValueError(f"the network is called `{network}`")
+
+
+def is_everybody(text: str) -> bool:
+    """Whether a network holds every address of its family."""
+    _, slash, length = text.partition("/")
+    return bool(slash) and not length.strip("0")
 
 
 def address_guess(text: str) -> str:

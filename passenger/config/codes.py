@@ -27,6 +27,7 @@ _SHAPE: Final = {
     "E213": "a text or list is empty",
     "E214": "an address or port number does not exist",
     "E215": "a path starts with `~`, which is not expanded",
+    "E216": "an address or network does not exist",
 }
 
 _CROSS: Final = {
@@ -44,11 +45,13 @@ _CROSS: Final = {
     "E312": "`app_type` is `generic`, and there is no `app_start_command`",
     "E313": "the name of the startup file does not tell the application's type",
     "E315": "an application's user or group is among the readers of its instance",
+    "E314": "a listener of PROXY protocol without anybody to take it from",
     "W301": "an instance has no applications",
     "W302": "error pages with internals are shown in production",
     "W303": "`max_instances` is greater than `max_pool_size` and cannot be reached",
     "W304": "a listener has no effect because the instance runs without nginx",
     "W305": "a group is given without a user",
+    "W306": "everybody is trusted to say who the client is",
 }
 
 _HOST: Final = {

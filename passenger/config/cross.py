@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from passenger.config.addresses import overlap, parse_address
+from passenger.config.addresses import is_everybody, overlap, parse_address
 from passenger.config.build import Built
 from passenger.config.diagnostics import Path
 from passenger.config.document import Document
@@ -136,6 +136,7 @@ def _instance(name: str, instance: Instance, findings: Findings, document: Docum
                 at="key",
                 label=f"add `{missing}` beside it",
             )
+    _proxies(name, instance, findings, document)
     nginx: Path = ("instances", name, "nginx", "listen")
     admin: Path = ("instances", name, "admin", "listen")
     for path in (nginx, admin):
@@ -147,6 +148,29 @@ def _instance(name: str, instance: Instance, findings: Findings, document: Docum
                 at="key",
                 label="remove it, or change `mode`",
                 also=((("instances", name, "nginx", "mode"), "value", "switched off here"),),
+            )
+
+
+def _proxies(name: str, instance: Instance, findings: Findings, document: Document) -> None:
+    nginx: Path = ("instances", name, "nginx")
+    trusted = instance.nginx.trusted_proxies
+    for index, _ in enumerate(listeners(document, name, instance)):
+        if instance.nginx.listen[index].proxy_protocol and not trusted:
+            findings.add(
+                "E314",
+                (*nginx, "listen", index, "proxy_protocol"),
+                "`proxy_protocol` without `trusted_proxies`: no line of it would be believed",
+                at="key",
+                label=f"set `trusted_proxies` in `[{'.'.join(map(str, nginx))}]` to the address of the load balancer",
+            )
+    for index, network in enumerate(trusted):
+        if is_everybody(network):
+            findings.add(
+                "W306",
+                (*nginx, "trusted_proxies", index),
+                "every client may say who it is and that it came by HTTPS",
+                label="holds every address",
+                help="name the networks of the load balancers only",
             )
 
 

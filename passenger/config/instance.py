@@ -34,6 +34,12 @@ class Listener:
     tls_certificate_key: str | None = key(
         "PEM file with the private key.", default=None, unit="path", example="/etc/ssl/private/blog.key"
     )
+    proxy_protocol: bool = key(
+        "Every connection begins with a line of PROXY protocol (1 or 2), which names the client. Only for an address "
+        "that nobody but the load balancer uses; needs `trusted_proxies`.",
+        default=False,
+        reload="live",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +131,7 @@ class Nginx:
                 "tls_certificate": "/etc/ssl/blog.pem",
                 "tls_certificate_key": "/etc/ssl/private/blog.key",
             },
+            {"address": "10.0.0.5:8081", "proxy_protocol": True},
         ],
     )
     binary: str | None = key(
@@ -175,6 +182,14 @@ class Nginx:
         "A GET (or another idempotent request) that meets a crashed core, before any answer, is sent again once.",
         default=True,
         reload="live",
+    )
+    trusted_proxies: tuple[str, ...] = key(
+        "Addresses and networks of the load balancers in front. Of these, and of nobody else, `X-Forwarded-For` is "
+        "taken for the client's address, `X-Forwarded-Proto` for the scheme and `X-Forwarded-Host` for the host: each "
+        "balancer must set or remove them. A line of PROXY protocol is believed of these only.",
+        default=(),
+        reload="live",
+        example=["10.0.0.0/8"],
     )
     server_tokens: bool = key("Let nginx name its version to clients.", default=False, reload="live")
 

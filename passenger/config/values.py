@@ -10,7 +10,7 @@ from __future__ import annotations
 from posixpath import join
 from typing import Any, Final
 
-from passenger.config.addresses import parse_address
+from passenger.config.addresses import check_network, parse_address
 from passenger.config.diagnostics import Path
 from passenger.config.document import Document
 from passenger.config.findings import Findings
@@ -47,6 +47,8 @@ class Values:
         if spec.kind == "path" or spec.name == "startup_file":
             return self._path(spec, path, raw)
         if spec.kind == "strings":
+            if spec.name == "trusted_proxies":
+                self._networks(path, raw)
             paths = spec.key.unit == "path"
             return tuple(self._path(spec, (*path, i), item) if paths else item for i, item in enumerate(raw))
         if spec.name == "address" or (spec.name == "listen" and isinstance(raw, str)):
@@ -89,6 +91,13 @@ class Values:
             parse_address(raw)
         except ValueError as error:
             self._findings.add("E214", path, f"`{raw}` cannot be listened on", label=str(error))
+
+    def _networks(self, path: Path, raw: list[str]) -> None:
+        for index, text in enumerate(raw):
+            try:
+                check_network(text)
+            except ValueError as error:
+                self._findings.add("E216", (*path, index), f"`{text}` is no network", label=str(error))
 
 
 def absolute(folder: str, path: str) -> str:

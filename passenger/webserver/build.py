@@ -21,6 +21,12 @@ _RESPONSE_OVERREAD_FIXED: Final[Version] = (1, 30, 1)
 
 _FLAW: Final = "CVE-2026-42946 (reading beyond a response of the application server)"
 
+NEEDED_FOR: Final = {
+    "http_ssl_module": "TLS, which a listener needs",
+    "http_realip_module": "http_realip_module, which `trusted_proxies` needs",
+}
+"""Optional modules -> what is missing without them, and for whom."""
+
 _DISTRIBUTION_PREFIXES: Final = frozenset({"/usr/share/nginx", "/var/lib/nginx"})
 """Installation prefixes of Debian, Ubuntu, Fedora, RHEL and Alpine; nginx's own packages use /etc/nginx."""
 

@@ -19,7 +19,7 @@ from typing import Final
 from passenger.config import apptypes
 from passenger.config.model import App, InstanceConfig
 from passenger.config.paths import InstancePaths
-from passenger.webserver import locations, mediatypes, process, scgi, servers, sites, upgrades
+from passenger.webserver import locations, mediatypes, process, proxies, scgi, servers, sites, upgrades
 from passenger.webserver.build import Build
 from passenger.webserver.tree import Directive, block, serialize
 
@@ -66,6 +66,7 @@ def render(
         secret=connect_secret,
         retry=config.instance.nginx.retry_on_core_crash,
         folder="" if mode == "managed" else f"{paths.nginx}/current/",
+        client=proxies.client_facts(config.name, config.instance.nginx),
     )
     rendering = _Rendering(
         config=config,
@@ -74,12 +75,11 @@ def render(
         is_folder=is_folder,
         upgraded=frozenset(name for name, app in config.apps.items() if _may_speak_http(app, exists)),
     )
-    body = [scgi.upstream(config.name, paths.request)]
+    body = [scgi.upstream(config.name, paths.request), *proxies.in_http(config.name, config.instance.nginx)]
     body += upgrades.in_http(hop, paths.request_http) if rendering.upgraded else []
     body += _servers(rendering)
-    files = {
-        scgi.PARAMETERS_FILE: serialize(scgi.request_parameters(), heading="What the core is told of every request."),
-    }
+    parameters = scgi.request_parameters(hop.client)
+    files = {scgi.PARAMETERS_FILE: serialize(parameters, heading="What the core is told of every request.")}
     for name, app in config.apps.items():
         files |= _app_files(rendering, name, app)
     if mode == "external":

@@ -2,10 +2,10 @@
 
 Rules.
 1. The order of the parameters is part of the protocol: the core's fast path expects CONTENT_LENGTH (nginx puts it
-   first by itself), SCGI, PASSENGER_CONNECT_SECRET, PASSENGER_APP, then the list of `REQUEST_PARAMETERS`.
+   first by itself), SCGI, PASSENGER_CONNECT_SECRET, PASSENGER_APP, then the list of `_request_parameters`.
 2. The client's word is taken for its headers only. Names that an application might mistake for facts of the
    connection (`Proxy`, `Forwarded`, `X-Forwarded-*`, `X-Real-IP`) are dropped: a parameter of the same name without a
-   value keeps nginx from sending the header.
+   value keeps nginx from sending the header. What a trusted proxy says about the client comes as facts (`proxies`).
 3. The request socket is listed twice, so that a request that met a crashing core is tried once more (fact N10);
    nginx itself never does that to POST, LOCK and PATCH once something was sent.
 4. nginx waits longer than the core: whoever is late, the core gives the answer.
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from passenger.config.model import App
+from passenger.webserver.proxies import ClientFacts
 from passenger.webserver.tree import Directive, Expression, Fixed, block, directive
 
 PARAMETERS_FILE: Final = "scgi_params"
@@ -30,22 +31,6 @@ _LONGEST: Final = 24 * 3600.0
 
 _PATIENCE: Final = 30.0
 """Seconds that nginx waits longer than the core."""
-
-REQUEST_PARAMETERS: Final = (
-    ("REQUEST_METHOD", "$request_method", False),
-    ("REQUEST_URI", "$request_uri", False),
-    ("QUERY_STRING", "$query_string", False),
-    ("CONTENT_TYPE", "$content_type", False),
-    ("SERVER_NAME", "$host", False),
-    ("SERVER_PORT", "$server_port", False),
-    ("SERVER_PROTOCOL", "$server_protocol", False),
-    ("REMOTE_ADDR", "$remote_addr", False),
-    ("REMOTE_PORT", "$remote_port", False),
-    ("REQUEST_SCHEME", "$scheme", False),
-    ("HTTPS", "$https", True),
-    ("HTTP_HOST", "$http_host", True),
-)
-"""(name, value, left out when empty), in the order in which the core gets them."""
 
 DROPPED_HEADERS: Final = (
     "HTTP_PROXY",
@@ -75,13 +60,31 @@ def upstream(instance: str, request_socket: str) -> Directive:
     return block("upstream", upstream_name(instance), body=(server, server))
 
 
-def request_parameters() -> list[Directive]:
+def request_parameters(client: ClientFacts) -> list[Directive]:
     """The parameters that are the same for every application: the file `scgi_params`."""
     parameters = [
         directive("scgi_param", name, Expression(value), *(("if_not_empty",) if optional else ()))
-        for name, value, optional in REQUEST_PARAMETERS
+        for name, value, optional in _request_parameters(client)
     ]
     return parameters + [directive("scgi_param", name, "", "if_not_empty") for name in DROPPED_HEADERS]
+
+
+def _request_parameters(client: ClientFacts) -> tuple[tuple[str, str, bool], ...]:
+    """(name, value, left out when empty), in the order in which the core gets them."""
+    return (
+        ("REQUEST_METHOD", "$request_method", False),
+        ("REQUEST_URI", "$request_uri", False),
+        ("QUERY_STRING", "$query_string", False),
+        ("CONTENT_TYPE", "$content_type", False),
+        ("SERVER_NAME", "$host", False),
+        ("SERVER_PORT", client.port, False),
+        ("SERVER_PROTOCOL", "$server_protocol", False),
+        ("REMOTE_ADDR", "$remote_addr", False),
+        ("REMOTE_PORT", "$remote_port", False),
+        ("REQUEST_SCHEME", client.scheme, False),
+        ("HTTPS", client.https, True),
+        ("HTTP_HOST", client.host, True),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,7 @@ class Hop:
     retry: bool
     folder: str
     """Where included files are: "" = beside the file that includes them, else an absolute path with a slash."""
+    client: ClientFacts
 
 
 def app_pass(hop: Hop, name: str, app: App) -> list[Directive]:

@@ -1,7 +1,7 @@
 """The server blocks: one per site and per set of listeners that share a certificate.
 
 Rules.
-1. Every listener serves every site. A listener's certificate belongs to all of its servers.
+1. Every listener serves every site. A listener's certificate and its PROXY protocol belong to all of its servers.
 2. Exactly one server of a listener is its default server: the default site, else one that answers 404.
 3. Options of a socket (`ipv6only`) stand in the default server only; nginx refuses them twice.
 4. Header hygiene is said in every server, so that an `http` block of somebody else cannot loosen it.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from passenger.config.instance import Admin, Listener, Nginx
-from passenger.webserver import addresses
+from passenger.webserver import addresses, proxies
 from passenger.webserver.scgi import Hop, away_location, on, probe_pass
 from passenger.webserver.sites import Site
 from passenger.webserver.tree import Directive, Expression, UnrenderableValueError, block, directive
@@ -28,10 +28,16 @@ _FALLBACK_NAME: Final = "localhost"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSet:
-    """Listeners that share a certificate, or that have none."""
+    """Listeners that share a certificate, or that have none, and that alike speak PROXY protocol or do not."""
 
     listeners: tuple[Listener, ...]
     http2: bool
+    real_ip: tuple[Directive, ...] = ()
+    """Who may say that the client is somebody else."""
+
+    @property
+    def proxy_protocol(self) -> bool:
+        return self.listeners[0].proxy_protocol
 
     @property
     def tls(self) -> tuple[str, str] | None:
@@ -41,10 +47,17 @@ class ListenerSet:
 def listener_sets(nginx: Nginx, *, http2: bool) -> list[ListenerSet]:
     """The listeners, grouped. Raises UnrenderableValueError for a certificate without key and for twins."""
     addresses.refuse_twins([addresses.parse(listener.address) for listener in nginx.listen])
-    grouped: dict[tuple[str, str] | None, list[Listener]] = {}
+    grouped: dict[tuple[object, bool], list[Listener]] = {}
     for listener in nginx.listen:
-        grouped.setdefault(_certificate(listener), []).append(listener)
-    return [ListenerSet(listeners=tuple(listeners), http2=http2) for listeners in grouped.values()]
+        grouped.setdefault((_certificate(listener), listener.proxy_protocol), []).append(listener)
+    return [
+        ListenerSet(
+            listeners=tuple(listeners),
+            http2=http2,
+            real_ip=tuple(proxies.in_server(nginx, proxy_protocol=proxy_protocol)),
+        )
+        for (_, proxy_protocol), listeners in grouped.items()
+    ]
 
 
 def site_server(site: Site, listeners: ListenerSet, *, taken: frozenset[str], body: Sequence[Directive]) -> Directive:
@@ -52,7 +65,14 @@ def site_server(site: Site, listeners: ListenerSet, *, taken: frozenset[str], bo
     default = not site.names
     names = site.names or ((_FALLBACK_NAME,) if _FALLBACK_NAME not in taken else ("_",))
     return block(
-        "server", body=[*_listen(listeners, default=default), directive("server_name", *names), *_hygiene(), *body]
+        "server",
+        body=[
+            *_listen(listeners, default=default),
+            directive("server_name", *names),
+            *_hygiene(),
+            *listeners.real_ip,
+            *body,
+        ],
     )
 
 
@@ -61,7 +81,13 @@ def catch_all_server(listeners: ListenerSet) -> Directive:
     nothing = block("location", "/", body=[directive("return", "404")])
     return block(
         "server",
-        body=[*_listen(listeners, default=True), directive("server_name", "_"), *_hygiene(), nothing],
+        body=[
+            *_listen(listeners, default=True),
+            directive("server_name", "_"),
+            *_hygiene(),
+            *listeners.real_ip,
+            nothing,
+        ],
         comment="no application answers for other host names",
     )
 
@@ -96,6 +122,7 @@ def _listen(listeners: ListenerSet, *, default: bool) -> list[Directive]:
         words = [addresses.text(address)]
         words += ["default_server"] if default else []
         words += ["ssl"] if listeners.tls else []
+        words += ["proxy_protocol"] if listeners.proxy_protocol else []
         words += ["ipv6only=on"] if default and ":" in address.host else []
         lines.append(directive("listen", *words))
     if listeners.tls is None:

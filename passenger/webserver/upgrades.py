@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Final
 
 from passenger.config.model import App
+from passenger.webserver.proxies import ClientFacts
 from passenger.webserver.scgi import AWAY, DROPPED_HEADERS, IGNORED_HEADERS, Hop, on, seconds_text
 from passenger.webserver.tree import Directive, Expression, Fixed, block, directive, nginx_quote
 
@@ -28,19 +29,6 @@ _ASKED: Final = (
 )
 _STATUS: Final = "418"
 """Never seen by anybody: nginx's way of saying `go there`."""
-
-_FACTS: Final = (
-    ("X-Passenger-Host", "$http_host"),
-    ("X-Passenger-Server-Name", "$host"),
-    ("X-Passenger-Server-Port", "$server_port"),
-    ("X-Passenger-Server-Protocol", "$server_protocol"),
-    ("X-Passenger-Client-Address", "$remote_addr"),
-    ("X-Passenger-Client-Port", "$remote_port"),
-    ("X-Passenger-Scheme", "$scheme"),
-    ("Host", "$host"),
-    ("Connection", "upgrade"),
-    ("Upgrade", "$http_upgrade"),
-)
 
 
 def upstream_name(hop: Hop) -> str:
@@ -113,6 +101,21 @@ def upgrade_pass(hop: Hop, name: str, app: App) -> list[Directive]:
         directive("error_page", "502", "504", AWAY),
         directive("proxy_set_header", "X-Passenger-Connect-Secret", hop.secret),
         directive("proxy_set_header", "X-Passenger-App", name),
-        *(directive("proxy_set_header", header, Expression(value)) for header, value in _FACTS),
+        *(directive("proxy_set_header", header, Expression(value)) for header, value in _facts(hop.client)),
         *(directive("proxy_set_header", header, "") for header in dropped),
     ]
+
+
+def _facts(client: ClientFacts) -> tuple[tuple[str, str], ...]:
+    return (
+        ("X-Passenger-Host", client.host),
+        ("X-Passenger-Server-Name", "$host"),
+        ("X-Passenger-Server-Port", client.port),
+        ("X-Passenger-Server-Protocol", "$server_protocol"),
+        ("X-Passenger-Client-Address", "$remote_addr"),
+        ("X-Passenger-Client-Port", "$remote_port"),
+        ("X-Passenger-Scheme", client.scheme),
+        ("Host", "$host"),
+        ("Connection", "upgrade"),
+        ("Upgrade", "$http_upgrade"),
+    )

@@ -37,7 +37,7 @@ def program(folder: Path, name: str, said: str, status: int = 0) -> str:
 def test_both_binaries_say_what_they_can(binary: NginxBinary) -> None:
     assert binary.build.version >= (1, 20, 0)
     assert binary.build.has("http_ssl_module")
-    assert find(binary.path, search_path="", tls=True).build == binary.build
+    assert find(binary.path, search_path="", modules={"http_ssl_module"}).build == binary.build
 
 
 def test_the_first_usable_nginx_of_the_path_is_taken(tmp_path: Path) -> None:
@@ -58,9 +58,9 @@ def test_the_first_usable_nginx_of_the_path_is_taken(tmp_path: Path) -> None:
 def test_an_nginx_that_cannot_do_the_work_is_passed_over(tmp_path: Path, said: str) -> None:
     """Another one of this machine is found; asked for by name, the unfit one is an error that says why."""
     path = program(tmp_path, "nginx", said)
-    assert find(None, search_path=str(tmp_path), tls=True).path in binary_paths()
+    assert find(None, search_path=str(tmp_path), modules={"http_ssl_module"}).path in binary_paths()
     with pytest.raises(HostError, match=str(path)) as caught:
-        find(path, search_path="", tls=True)
+        find(path, search_path="", modules={"http_ssl_module"})
     assert "nginx.binary" in caught.value.hint
 
 

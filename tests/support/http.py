@@ -30,9 +30,11 @@ def fetch(
     body: bytes | Iterable[bytes] | None = None,
     headers: Mapping[str, str] | None = None,
     timeout: float = 30.0,
+    came_from: str = "",
 ) -> Answer:
-    """One request to 127.0.0.1. Raises http.client.IncompleteRead for a cut body, OSError when refused."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    """One request to 127.0.0.1, `came_from` any other address of loopback. Raises http.client.IncompleteRead for a cut body, OSError when refused."""
+    source = (came_from, 0) if came_from else None
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout, source_address=source)
     try:
         sent = dict(headers or {})
         if host:

@@ -76,7 +76,7 @@ def host(euid: int = 0, **changes: Any) -> PlanningHost:
         group_name=lambda gid: next((name for name, number in GROUPS.items() if number == gid), None),
         cpus=4,
         open_files=1024,
-        find_nginx=lambda configured, tls: NGINX,
+        find_nginx=lambda configured, modules: NGINX,
         render_nginx=rendered,
         urls=lambda config: {name: f"http://{name}/" for name in config.apps},
         app_identity=app_user,
@@ -195,24 +195,25 @@ def test_listeners_are_numeric_and_each_once() -> None:
 def test_without_a_managed_nginx_nothing_is_bound_or_looked_for(mode: str) -> None:
     """No binary is needed then."""
 
-    def missing(configured: str | None, tls: bool) -> NginxBinary:  # noqa: FBT001 - the seam's shape
+    def missing(configured: str | None, modules: frozenset[str]) -> NginxBinary:
         raise HostError("no nginx")
 
     made = plan(config(nginx=Nginx(mode=mode)), host(find_nginx=missing))
     assert (made.nginx_argv, made.nginx_listen, made.nginx_mode) == ([], [], mode)
 
 
-def test_tls_is_asked_of_nginx() -> None:
-    """A listener with a certificate needs a binary that can."""
-    asked: list[tuple[str | None, bool]] = []
+def test_what_the_configuration_needs_is_asked_of_nginx() -> None:
+    """A listener with a certificate and trusted proxies need a binary that can."""
+    asked: list[tuple[str | None, frozenset[str]]] = []
 
-    def find(configured: str | None, tls: bool) -> NginxBinary:  # noqa: FBT001 - the seam's shape
-        asked.append((configured, tls))
+    def find(configured: str | None, modules: frozenset[str]) -> NginxBinary:
+        asked.append((configured, modules))
         return NGINX
 
     listener = Listener(address="*:443", tls_certificate="/c", tls_certificate_key="/k")
     plan(config(nginx=Nginx(listen=(listener,), binary="/opt/nginx")), host(find_nginx=find))
-    assert asked == [("/opt/nginx", True)]
+    plan(config(nginx=Nginx(trusted_proxies=("10.0.0.1",))), host(find_nginx=find))
+    assert asked == [("/opt/nginx", frozenset({"http_ssl_module"})), (None, frozenset({"http_realip_module"}))]
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,10 @@ def test_example_shows_every_key() -> None:
         "instances.core": document["instances"]["main"]["core"],
         "instances.watchdog": document["instances"]["main"]["watchdog"],
         "instances.nginx": document["instances"]["main"]["nginx"],
-        "instances.nginx.listen": document["instances"]["main"]["nginx"]["listen"][1],
+        "instances.nginx.listen": {
+            **document["instances"]["main"]["nginx"]["listen"][1],
+            **document["instances"]["main"]["nginx"]["listen"][2],
+        },
         "instances.admin": document["instances"]["main"]["admin"],
         "apps.inherit": document["apps"]["blog"]["inherit"],
         "apps.nginx": document["apps"]["blog"]["nginx"],

@@ -13,8 +13,8 @@ from passenger.webserver import UnrenderableValueError, addresses, listens, url,
 def config(
     *listen: str, admin: str | None = None, tls: bool = False, mode: str = "managed", **app: object
 ) -> InstanceConfig:
-    files = {"tls_certificate": "/c", "tls_certificate_key": "/k"} if tls else {}
-    listeners = tuple(Listener(address=text, **files) for text in listen)
+    certificate, key = ("/c", "/k") if tls else (None, None)
+    listeners = tuple(Listener(address=text, tls_certificate=certificate, tls_certificate_key=key) for text in listen)
     instance = Instance(nginx=Nginx(listen=listeners, mode=mode), admin=Admin(listen=admin))
     return InstanceConfig(name="main", instance=instance, apps={"blog": App(app_root="/x", **app)})  # type: ignore[arg-type]
 

@@ -104,7 +104,10 @@ def _with(key: str, text: str) -> dict[str, str]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(text=HOSTILE, key=st.sampled_from(["app", "instance", "server_names", "base_uri", "address", "admin", "level"]))
+@given(
+    text=HOSTILE,
+    key=st.sampled_from(["app", "instance", "server_names", "base_uri", "address", "admin", "level", "proxy"]),
+)
 def test_names_and_addresses_are_what_the_model_allows_or_refused(text: str, key: str) -> None:
     """`~`, `=`, `@`, `$` and friends never get to where nginx gives them a meaning."""
     app = App(app_root="/srv/blog")
@@ -116,14 +119,16 @@ def test_names_and_addresses_are_what_the_model_allows_or_refused(text: str, key
         "address": lambda: configuration(listen=(Listener(address=text),)),
         "admin": lambda: configuration(admin=text),
         "level": lambda: configuration(access_log=text),
+        "proxy": lambda: configuration(trusted_proxies=(text,)),
     }
-    harmless = Counter(name for name, _ in directives(rendered(configuration(admin="1.1.1.1:1"))))
+    harmless = configuration(admin="1.1.1.1:1", trusted_proxies=("10.0.0.0/8",))
+    known = {name for name, _ in directives(rendered(harmless))}
     try:
         files = rendered(configs[key]())
     except UnrenderableValueError:
         return
-    found = Counter(name for name, _ in directives(files))
-    assert set(found) <= set(harmless) | {"server"}
+    found = {name for name, _ in directives(files)}
+    assert found <= known | {"server"} | ({text} if key == "proxy" else set())
     assert all(name.isprintable() and "/" not in name for name in files)
 
 
@@ -234,6 +239,39 @@ def test_header_hygiene_is_said_in_every_server() -> None:
         servers = text.count("server {")
         assert text.count("underscores_in_headers off;") == servers >= 2
         assert text.count("ignore_invalid_headers on;") == servers
+
+
+def test_without_trusted_proxies_nothing_asks_who_is_believed() -> None:
+    """The feature costs nothing when it is off."""
+    text = "".join(rendered(configuration()).values())
+    assert "geo " not in text
+    assert "passenger_trusted" not in text
+    assert "real_ip" not in text
+    assert "proxy_protocol" not in text
+
+
+def test_every_server_of_clients_knows_the_trusted_proxies() -> None:
+    """And the one for probes does not; only the listener of PROXY protocol takes its word."""
+    apps = {"blog": App(app_root="/srv/blog", server_names=("a.example.com",))}
+    listen = (LISTEN[0], Listener(address="10.0.0.1:81", proxy_protocol=True))
+    nginx = {"listen": listen, "trusted_proxies": ("10.0.0.0/8", "fd00::/8")}
+    files = rendered(configuration(apps, admin="127.0.0.1:1", **nginx))
+    assert len(args_of(files, "server_name")) == 5
+    assert args_of(files, "set_real_ip_from") == [("10.0.0.0/8",), ("fd00::/8",)] * 4
+    assert args_of(files, "real_ip_header") == [("X-Forwarded-For",)] * 2 + [("proxy_protocol",)] * 2
+    assert [args for args in args_of(files, "listen") if "proxy_protocol" in args] == [
+        ("10.0.0.1:81", "default_server", "proxy_protocol"),
+        ("10.0.0.1:81", "proxy_protocol"),
+    ]
+
+
+def test_two_instances_in_one_nginx_have_variables_of_their_own() -> None:
+    names = set()
+    for name in ("a-b", "a_b", "ab"):
+        config = replace(configuration(trusted_proxies=("10.0.0.1",)), name=name)
+        (geo,) = args_of(rendered(config), "geo")
+        names.add(geo[1])
+    assert len(names) == 3
 
 
 def test_external_files_hold_nothing_of_the_process() -> None:

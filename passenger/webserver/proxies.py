@@ -1,0 +1,104 @@
+"""Load balancers in front: whose word about the client is taken, and what it becomes (fault matrix F9).
+
+Rules.
+1. Believed is who connected (`$realip_remote_addr`) from a network of `trusted_proxies`; the word of others is dropped.
+2. Only facts reach the core: address, scheme, host and port of the client's own request. The headers themselves are
+   dropped as ever (`scgi.DROPPED_HEADERS`): an application has one place to look at and cannot believe the wrong one.
+3. Behind PROXY protocol the balancer does not look into requests: `X-Forwarded-*` is the client's and means nothing.
+4. Scheme and port are words of ours, chosen by exact comparison; no regular expression looks at what clients send.
+5. Without `trusted_proxies` nothing of this is rendered.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from passenger.config.addresses import check_network
+from passenger.config.instance import Nginx
+from passenger.webserver.tree import Directive, Expression, UnrenderableValueError, block, directive
+
+MODULE: Final = "http_realip_module"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientFacts:
+    """nginx variables that hold what an application learns of the client's request, beside `$remote_addr`."""
+
+    scheme: str = "$scheme"
+    https: str = "$https"
+    port: str = "$server_port"
+    host: str = "$http_host"
+
+
+def client_facts(instance: str, nginx: Nginx) -> ClientFacts:
+    """The variables of an instance: nginx's own unless somebody is trusted to know better."""
+    if not nginx.trusted_proxies:
+        return ClientFacts()
+    return ClientFacts(
+        scheme=_variable("scheme", instance),
+        https=_variable("https", instance),
+        port=_variable("port", instance),
+        host=_variable("host", instance),
+    )
+
+
+def in_http(instance: str, nginx: Nginx) -> list[Directive]:
+    """What stands once beside the servers: who is trusted, and the variables."""
+    if not nginx.trusted_proxies:
+        return []
+    trusted, said_host = _variable("trusted", instance), _variable("said_host", instance)
+    facts = client_facts(instance, nginx)
+    networks = [directive(_network(text), "1") for text in nginx.trusted_proxies]
+    about = f"{trusted}:$proxy_protocol_addr"
+    scheme = f"{about}:$http_x_forwarded_proto"
+    return [
+        block(
+            "geo",
+            Expression("$realip_remote_addr"),
+            Expression(trusted),
+            body=[directive("default", "0"), *networks],
+            comment="who may say where a request comes from",
+        ),
+        _map(scheme, facts.scheme, {"default": "$scheme", "1::https": "https", "1::http": "http"}),
+        _map(scheme, facts.https, {"default": "$https", "1::https": "on", "1::http": ""}),
+        _map(scheme, facts.port, {"default": "$server_port", "1::https": "443", "1::http": "80"}),
+        _map(about, said_host, {"default": "", "1:": "$http_x_forwarded_host"}),
+        _map(said_host, facts.host, {"default": said_host, "": "$http_host"}),
+    ]
+
+
+def in_server(nginx: Nginx, *, proxy_protocol: bool) -> list[Directive]:
+    """In every server of clients: `$remote_addr` is the client, not the balancer."""
+    if not nginx.trusted_proxies:
+        return []
+    return [
+        *(directive("set_real_ip_from", network) for network in nginx.trusted_proxies),
+        directive("real_ip_header", "proxy_protocol" if proxy_protocol else "X-Forwarded-For"),
+        directive("real_ip_recursive", "on"),
+    ]
+
+
+def _network(text: str) -> str:
+    """Raises UnrenderableValueError for anything that is none: a name here could also be a word of nginx's."""
+    try:
+        check_network(text)
+    except ValueError as error:
+        raise UnrenderableValueError(f"{text!r} is no network: {error}") from error
+    return text
+
+
+def _map(source: str, target: str, answers: dict[str, str]) -> Directive:
+    body = [directive(_key(said), Expression(answer)) for said, answer in answers.items()]
+    return block("map", Expression(source), Expression(target), body=body)
+
+
+def _key(text: str) -> str:
+    return text or '""'
+
+
+def _variable(name: str, instance: str) -> str:
+    """A variable of one instance: several may be included in one nginx. Names of variables know no `-`."""
+    own = re.sub(r"[^A-Za-z0-9]", lambda found: f"_{ord(found.group()):02x}", instance)
+    return f"$passenger_{name}_{own}"
