@@ -3,7 +3,7 @@
     python -m tests.bench.node [--seconds 2] [--rounds 5] [--messages 3000]
 
 The WebSocket is echoed by the application directly, through nginx alone, and through nginx and our core; ratios round by
-round, since only what was measured within seconds can be compared.
+round, since only what was measured within seconds can be compared. Part of `./dev bench`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from tests.bench import measure, stacks
+from tests.bench.report import Budget, Chapter
 from tests.support.running import free_port
 from tests.support.websocket_client import WebSocket
 
@@ -81,16 +84,89 @@ def round_trips(port: int, count: int) -> float:
     return statistics.median(times) * 1e6
 
 
-def requests(started: dict[str, stacks.Stack], load: measure.Load, seconds: int, scratch: Path) -> float | None:
-    """One run of each that serves requests; returns the ratio of the cores, ours to the peer's."""
-    cores = {}
-    for name in ("ours", "apache_passenger"):
-        if name in started:
-            run = measure.run(started[name], load, seconds, scratch)
-            cores[name] = run.cpu.get("core", 0.0)
-            parts = ", ".join(f"{group} {used:.0f}" for group, used in sorted(run.cpu.items()))
-            print(f"  {started[name].name}: {run.rate:.0f}/s, {run.errors} errors, us CPU per request: {parts}")
-    return cores["ours"] / cores["apache_passenger"] if len(cores) == 2 else None
+def requests(started: dict[str, stacks.Stack], load: measure.Load, seconds: int, scratch: Path) -> list[measure.Run]:
+    """One run of each that serves requests: ours, then the peer if it is there."""
+    names = [name for name in ("ours", "apache_passenger") if name in started]
+    return [measure.run(started[name], load, seconds, scratch) for name in names]
+
+
+@dataclass
+class Figures:
+    """Round by round."""
+
+    runs: list[list[measure.Run]] = field(default_factory=list)
+    alone: list[float] = field(default_factory=list)
+    through: list[float] = field(default_factory=list)
+
+
+def chapter(scratch: Path, *, rounds: int, seconds: int, messages: int) -> Chapter:
+    """Everything about Node.js."""
+    if shutil.which(NODE) is None:
+        return Chapter(budgets=[], text=[], missing=["Node.js: the Debian package nodejs is not installed"])
+    makers, missing = [ours, nginx_alone], []
+    if stacks.PASSENGER_MODULE.exists() and stacks.PASSENGER_ROOT.exists():
+        makers.append(apache_passenger)
+    else:
+        missing.append("Node.js under Passenger: the Debian package libapache2-mod-passenger is not installed")
+    found = measured(makers, scratch, rounds=rounds, seconds=seconds, messages=messages)
+    return Chapter(budgets=budgets(found), text=text(found), missing=missing)
+
+
+def measured(
+    makers: Sequence[Callable[[Path, int, Path], stacks.Stack]], scratch: Path, *, rounds: int, seconds: int, messages: int
+) -> Figures:
+    """All of them up at the same time; in each round one after the other."""
+    app = Path(shutil.copytree(Path(__file__).with_name("nodeapp"), scratch / "nodeapp"))
+    for path in (app, *app.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    started: dict[str, stacks.Stack] = {}
+    found = Figures()
+    try:
+        for maker in makers:
+            folder = scratch / f"node-{maker.__name__}"
+            folder.mkdir(mode=0o755)
+            started[maker.__name__] = stack = maker(folder, free_port(), app)
+            stack.start()
+            measure.wait_for_answer(stack)
+        for _ in range(rounds):
+            found.runs.append(requests(started, measure.LOADS["small"], seconds, scratch))
+            found.alone.append(round_trips(started["nginx_alone"].port, messages))
+            found.through.append(round_trips(started["ours"].port, messages))
+    finally:
+        for stack in started.values():
+            stack.stop()
+    return found
+
+
+def budgets(found: Figures) -> list[Budget]:
+    """What the issue asks for."""
+    cores = [pair[0].cpu["core"] / pair[1].cpu["core"] for pair in found.runs if len(pair) == 2]
+    echoes = [through / alone for through, alone in zip(found.through, found.alone, strict=True)]
+    return [
+        Budget(
+            "our core : Passenger's core, Node.js (http_session)",
+            statistics.median(cores) if cores else None,
+            0.8,
+            cores,
+        ),
+        Budget("WebSocket echo, p50, through nginx and core : nginx alone", statistics.median(echoes), 2.0, echoes),
+    ]
+
+
+def text(found: Figures) -> list[str]:
+    """CPU per request of each group over that of our core."""
+    lines = [
+        "## Node.js: a small request (CPU, share of our core's)",
+        "",
+        "| stack | group | share |",
+        "|---|---|---|",
+    ]
+    for number, name in enumerate(("nginx + ours", "Apache + Passenger 6.0.17")):
+        pairs = [(runs[number], runs[0]) for runs in found.runs if number < len(runs)]
+        for group in sorted(pairs[0][0].cpu if pairs else ()):
+            share = statistics.median(run.cpu[group] / base.cpu["core"] for run, base in pairs)
+            lines.append(f"| {name} | {group} | {share:.2f} |")
+    return lines
 
 
 def main() -> int:
@@ -99,43 +175,14 @@ def main() -> int:
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--messages", type=int, default=3000)
     chosen = options.parse_args()
-    makers = [ours, nginx_alone]
-    if stacks.PASSENGER_MODULE.exists() and stacks.PASSENGER_ROOT.exists():
-        makers.append(apache_passenger)
-    else:
-        print("Apache + Passenger: the Debian package libapache2-mod-passenger is not installed", file=sys.stderr)
-    started: dict[str, stacks.Stack] = {}
-    cores: list[float] = []
-    echoes: list[float] = []
+    print(f"load average {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory(prefix="pb", dir="/var/tmp") as name:
-        scratch = Path(name)
-        scratch.chmod(0o755)
-        app = Path(shutil.copytree(Path(__file__).with_name("nodeapp"), scratch / "app"))
-        for path in (app, *app.rglob("*")):
-            path.chmod(0o755 if path.is_dir() else 0o644)
-        try:
-            for maker in makers:
-                folder = scratch / maker.__name__
-                folder.mkdir(mode=0o755)
-                started[maker.__name__] = stack = maker(folder, free_port(), app)
-                stack.start()
-                measure.wait_for_answer(stack)
-            print(f"load average {os.getloadavg()[0]:.1f}")
-            for number in range(chosen.rounds):
-                print(f"round {number + 1}")
-                ratio = requests(started, measure.LOADS["small"], chosen.seconds, scratch)
-                cores += [] if ratio is None else [ratio]
-                alone = round_trips(started["nginx_alone"].port, chosen.messages)
-                through = round_trips(started["ours"].port, chosen.messages)
-                echoes.append(through / alone)
-                print(f"  WebSocket echo, p50: nginx alone {alone:.0f} us, nginx and core {through:.0f} us")
-        finally:
-            for stack in started.values():
-                stack.stop()
-    if cores:
-        print(f"core, ours / Passenger 6.0.17, median of rounds: {statistics.median(cores):.2f} (budget 0.80)")
-    print(f"WebSocket echo, with core / nginx alone, median of rounds: {statistics.median(echoes):.2f} (budget 2.00)")
-    return 0
+        Path(name).chmod(0o755)
+        found = chapter(Path(name), rounds=chosen.rounds, seconds=chosen.seconds, messages=chosen.messages)
+    print("\n".join(found.text))
+    for line in (*map(str, found.budgets), *found.missing):
+        print(line)
+    return 1 if any(budget.is_missed for budget in found.budgets) else 0
 
 
 if __name__ == "__main__":

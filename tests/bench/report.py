@@ -25,6 +25,23 @@ class Budget:
     limit: float
     rounds: Sequence[float] = ()
 
+    @property
+    def is_missed(self) -> bool:
+        return self.ratio is not None and self.ratio > self.limit
+
+    def __str__(self) -> str:
+        shown = "not measured" if self.ratio is None else f"{self.ratio:.2f}"
+        return f"{self.what}: {shown} (budget {self.limit:.2f})"
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """What is measured by other means than a load on every stack: its promises, its section, what could not be done."""
+
+    budgets: Sequence[Budget]
+    text: Sequence[str]
+    missing: Sequence[str] = ()
+
 
 @dataclass(frozen=True, slots=True)
 class Results:
@@ -34,6 +51,7 @@ class Results:
     memory: Mapping[str, Mapping[Group, tuple[float, float]]]
     startup: Mapping[str, float]
     missing: Sequence[str]
+    chapters: Sequence[Chapter] = ()
 
 
 OURS, APACHE, GUNICORN, UWSGI = "nginx + ours", "Apache + Passenger 6.0.17", "nginx + Gunicorn (sync)", "nginx + uWSGI"
@@ -50,7 +68,7 @@ def ratios(ours: Sequence[Run], theirs: Sequence[Run], figure: Callable[[Run], f
 
 
 def budgets(results: Results) -> list[Budget]:
-    """The budget lines of design section 8, for the small request: medians of the rounds' ratios."""
+    """The budget lines of design section 8, and those of the chapters: medians of the rounds' ratios."""
 
     def line(what: str, limit: float, peer: str, load: str = "small", group: Group | None = None) -> Budget:
         if peer not in results.runs:
@@ -65,6 +83,7 @@ def budgets(results: Results) -> list[Budget]:
         line("whole stack : nginx + Gunicorn (sync), some workers idle", 0.4, GUNICORN, "calm"),
         line("whole stack : nginx + Gunicorn (sync), all workers busy", 0.4, GUNICORN),
         line("whole stack : nginx + uWSGI", 2.0, UWSGI),
+        *(budget for chapter in results.chapters for budget in chapter.budgets),
     ]
 
 
@@ -86,7 +105,9 @@ def page(results: Results, machine: str) -> str:
         "",
         "![CPU per request](performance.svg)",
         "",
-        "## Budget (CPU per small request)",
+        "## Budget",
+        "",
+        "CPU time per small request, but for the lines that name something else.",
         "",
         "| | measured | lowest - highest round | budget | |",
         "|---|---|---|---|---|",
@@ -100,7 +121,7 @@ def _budget_rows(results: Results) -> Iterator[str]:
         if budget.ratio is None:
             yield f"| {budget.what} | not measured | - | {budget.limit:.2f} | - |"
         else:
-            verdict = "kept" if budget.ratio <= budget.limit else "**missed**"
+            verdict = "**missed**" if budget.is_missed else "kept"
             spread = f"{min(budget.rounds):.2f} - {max(budget.rounds):.2f}"
             yield f"| {budget.what} | {budget.ratio:.2f} | {spread} | {budget.limit:.2f} | {verdict} |"
 
@@ -149,8 +170,10 @@ def _rest(results: Results) -> Iterator[str]:
     yield from ("", "## Start-up to the first 200", "", "| stack | ratio |", "|---|---|")
     for stack, seconds in results.startup.items():
         yield f"| {stack} | {seconds / results.startup[OURS]:.2f} |"
-    if results.missing:
-        yield from ("", "Not measured here:", "", *(f"- {line}" for line in results.missing))
+    for chapter in results.chapters:
+        yield from ("", *chapter.text)
+    if missing := [*results.missing, *(line for chapter in results.chapters for line in chapter.missing)]:
+        yield from ("", "Not measured here:", "", *(f"- {line}" for line in missing))
 
 
 def plot(results: Results) -> str:
