@@ -10,6 +10,7 @@ Rules.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Final
@@ -30,6 +31,21 @@ OWN_NAMES: Final = frozenset(
         "SHLVL",
     }
 )
+
+USERS_NAMES: Final = frozenset({"HOME", "USER", "LOGNAME", "SHELL"})
+"""What an account says; without a switch of the user the core's own values count."""
+
+_SECRET_NAME: Final = re.compile(
+    r"SECRET|TOKEN|PASSW|PASSPHRASE|CREDENTIAL|PRIVATE|API_?KEY|(?:^|_)(?:KEY|PASS|PWD|AUTH|DSN|COOKIE)$", re.IGNORECASE
+)
+_SECRET_VALUE: Final = re.compile(
+    r"[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]+@|-----BEGIN [A-Z ]*PRIVATE KEY", re.IGNORECASE
+)
+
+
+def looks_secret(name: str, value: str) -> bool:
+    """Whether a variable of somebody else's making had better not be shown: by its name, or an URL with a password."""
+    return name != "PWD" and bool(_SECRET_NAME.search(name) or _SECRET_VALUE.search(value))
 
 
 def inherited(core: Mapping[str, str], identity: Identity, wanted: AppInherit) -> dict[str, str]:

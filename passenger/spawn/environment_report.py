@@ -22,7 +22,8 @@ from passenger.spawn.failure import SpawnFailure
 from passenger.spawn.launch import Child, launch
 from passenger.spawn.spec import SpawnContext, SpawnSpec, work_out
 
-Origin = Literal["inherited", "login shell", "passenger", "env file", "configuration"]
+Origin = Literal["inherited", "account", "login shell", "passenger", "env file", "configuration"]
+"""`account`: what the user database says about the application's user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ def explain(name: str, app: App, context: SpawnContext) -> list[ExplainedVariabl
         ExplainedVariable(
             variable,
             value,
-            _origin(variable, value, app, passengers, spec.inherited),
-            variable in app.env and app.env[variable].secret,
+            _origin(variable, value, app, passengers, spec.inherited, context.environ),
+            (variable in app.env and app.env[variable].secret) or environment.looks_secret(variable, value),
             app.env[variable].origin if variable in app.env else "",
         )
         for variable, value in sorted(final.items())
@@ -63,12 +64,17 @@ def _origin(
     app: App,
     passengers: Mapping[str, str],
     inherited: Mapping[str, str],
+    own: Mapping[str, str],
 ) -> Origin:
     if variable in app.env:
         return "env file" if app.env[variable].origin else "configuration"
     if variable in passengers or variable == "PWD":
         return "passenger"
-    return "inherited" if inherited.get(variable) == value else "login shell"
+    if inherited.get(variable) != value:
+        return "login shell"
+    if own.get(variable) == value:
+        return "inherited"
+    return "account" if variable in environment.USERS_NAMES else "passenger"
 
 
 def _environment(spec: SpawnSpec, timeout: float) -> dict[str, str]:

@@ -155,11 +155,35 @@ def test_the_report_tells_where_each_variable_comes_from(here: Place) -> None:
     assert not found["COLOUR"].secret
 
 
+def test_the_report_is_what_the_application_gets(here: Place) -> None:
+    """Every variable with its value, none more: asked of a process that was started the same way."""
+    profile = "export FROM_PROFILE=1 COLOUR=profile; unset LANG\n"
+    got = environment_of(here, profile)
+    app, accounts = with_profile(here, profile)
+    assert {variable.name: variable.value for variable in explain("blog", app, here.context(accounts=accounts))} == got
+
+
+def test_what_comes_from_the_account_is_not_called_inherited(here: Place) -> None:
+    """Nor is what Passenger adds where there is nothing. Without a switch of the user, a HOME that was set stays."""
+    app = here.app("blog", {"passenger_wsgi.py": ENVIRONMENT})
+    found = explain("blog", app, here.context(environ={"HOME": "/elsewhere", "LANG": "C"}))
+    origins = {variable.name: variable.origin for variable in found}
+    home = "account" if os.geteuid() == 0 else "inherited"
+    assert [origins[name] for name in ("HOME", "USER", "LANG", "PATH")] == [home, "account", "inherited", "passenger"]
+
+
 def test_the_report_marks_secrets(here: Place) -> None:
-    """What was read from a file is a secret."""
-    app = App(app_root=here.app("blog").app_root, env={"KEY": EnvValue("x", secret=True)})
-    found = {variable.name: variable for variable in explain("blog", app, here.context())}
-    assert found["KEY"].secret
+    """What was read from a file, and what looks like one, is a secret."""
+    env = {
+        "PLACE": EnvValue("x", secret=True),
+        "DATABASE_URL": EnvValue("postgres://me:pw@db/x"),
+        "PORTS": EnvValue("1"),
+    }
+    app = App(app_root=here.app("blog").app_root, env=env)
+    context = here.context(environ={"GITHUB_TOKEN": "canary", "TZ": "UTC"})
+    found = {variable.name: variable.secret for variable in explain("blog", app, context)}
+    assert [name for name in ("PLACE", "DATABASE_URL", "GITHUB_TOKEN") if not found[name]] == []
+    assert [name for name in ("PORTS", "TZ", "PWD", "PATH", "HOME") if found[name]] == []
 
 
 @pytest.mark.parametrize(("profile", "text"), [("exit 3\n", "ended"), ("tail -f /dev/null\n", "no answer")])

@@ -85,3 +85,29 @@ def test_lists_say_what_is_inherited(wanted: AppInherit, kept: set[str]) -> None
     core = dict.fromkeys(("LANG", "AWS_REGION", "AWS_SECRET", "CI_TOKEN"), "x") | own
     always = {"PATH", "HOME", "USER", "LOGNAME", "SHELL"}
     assert set(environment.inherited(core, who(BLOG), wanted)) == kept | always
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "secret"),
+    [
+        ("AWS_SECRET_ACCESS_KEY", "x", True),
+        ("GITHUB_TOKEN", "x", True),
+        ("DB_PASSWORD", "x", True),
+        ("MYSQL_PWD", "x", True),
+        ("SECRET_KEY_BASE", "x", True),
+        ("STRIPE_API_KEY", "x", True),
+        ("SENTRY_DSN", "x", True),
+        ("REDIS_URL", "redis://:pw@localhost/0", True),
+        ("DATABASE_URL", "postgres://me:pw@db/x", True),
+        ("TLS", "-----BEGIN RSA PRIVATE KEY-----", True),
+        ("PWD", "/srv/blog", False),
+        ("OLDPWD_HINT", "/srv", False),
+        ("KEYBOARD", "de", False),
+        ("HOMEPAGE", "https://example.com:8080/a@b", False),
+        ("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt", False),
+        ("PATH", "/bin", False),
+    ],
+)
+def test_what_looks_secret(*, name: str, value: str, secret: bool) -> None:
+    """By the name, or by what the value is; a folder and an address are none."""
+    assert environment.looks_secret(name, value) == secret
