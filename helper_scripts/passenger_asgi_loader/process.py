@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 
+from passenger_loader.control import announced
 from passenger_loader.talk import say
 
 from .engine import Engine
@@ -43,7 +44,7 @@ async def _serve(prepare: Callable[[], Prepared], options: Mapping[str, str]) ->
     concurrency = int(options.get("max_concurrent_requests") or 0)
 
     def announce(path: str) -> None:
-        say("\n!> Ready\n!> socket: main;unix:%s;http_session;%d\n!> \n" % (path, concurrency))
+        say(announced("!> socket: main;unix:%s;http_session;%d\n" % (path, concurrency), options.get("interrupts")))
 
     prepared = prepare()
     server = Server(prepared.app, prepared.engine, options)

@@ -5,7 +5,7 @@ Rules.
 2. The end of stdin, SIGTERM or SIGINT: no new connections, idle ones are closed, WebSockets are closed with 1012,
    requests and their background tasks are finished; three quarters of the shutdown timeout are theirs, the rest is for
    the lifespan.
-3. Nothing is polled: an idle process sleeps.
+3. Nothing is polled: an idle process sleeps. SIGIO tells of stdin, too, for the case that the event loop does not run.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ import signal
 import socket
 import struct
 
-from passenger_loader.server import listen, read_stdin
+from passenger_loader.control import Control
+from passenger_loader.interruption import have_stacks_shown
+from passenger_loader.server import listen
 from passenger_loader.worker import complain
 
+from .interruption import Interrupter
 from .lifespan import Lifespan
 
 TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from types import FrameType
     from typing import Any
 
     from .engine import Engine
@@ -45,6 +49,8 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._end = asyncio.Event()
         self._gone = asyncio.Event()
+        self._control = Control(self._stdin_ended)
+        self._interrupter = Interrupter(self._loop, engine.state)
         self._timeout = float(options.get("shutdown_timeout") or 60)
         core_uid = options.get("core_uid")
         self._welcome = None if core_uid is None else {0, int(core_uid)}
@@ -71,6 +77,8 @@ class Server:
             accepting = await self._loop.create_unix_server(factory, sock=listener, backlog=BACKLOG)
             signal.signal(signal.SIGTERM, self.handle_exit)
             signal.signal(signal.SIGINT, self.handle_exit)
+            self._control.have_signalled(self._stdin_stirred)
+            have_stacks_shown()
             announce(self._path)
             await ended
             accepting.close()
@@ -84,9 +92,16 @@ class Server:
         self._loop.call_soon_threadsafe(self._stop)
 
     def _stdin_said(self) -> None:
-        if not read_stdin():
-            self._loop.remove_reader(0)
-            self._stop()
+        for name in self._control.look():
+            self._interrupter.cancel(name)
+
+    def _stdin_stirred(self, _number: int, frame: FrameType | None) -> None:
+        """Handler of SIGIO, at any point of the main thread."""
+        self._interrupter.interrupt(self._control.look(), frame)
+
+    def _stdin_ended(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.remove_reader, 0)
+        self._loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
         if not self.should_exit:

@@ -23,7 +23,8 @@ import socket
 import sys
 import threading
 
-from .server import listen, read_stdin
+from .control import read_stdin
+from .server import listen
 
 TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:

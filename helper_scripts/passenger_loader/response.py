@@ -39,6 +39,7 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
+PLAIN, LENGTH, HOP = 1, 2, 3
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 STATUS = re.compile(r"[2-9][0-9][0-9]( [^\x00-\x08\x0a-\x1f\x7f]*)?")
 DIGITS = re.compile(r"[0-9]{1,18}")
@@ -62,7 +63,8 @@ class Vocabulary:
 
     def __init__(self) -> None:
         self.statuses: dict[str, StatusLine] = {}
-        self.names: dict[str, str] = {}
+        self.kinds: dict[str, int] = {}
+        """Header name -> PLAIN, LENGTH or HOP."""
 
     def status(self, status: str) -> StatusLine:
         line = StatusLine(status)
@@ -70,37 +72,35 @@ class Vocabulary:
             self.statuses[status] = line
         return line
 
-    def name(self, name: str) -> str:
-        """The name in lower case. Raises ValueError for what is no header name."""
+    def kind(self, name: str) -> int:
+        """What kind of header that is. Raises ValueError for what is no header name."""
         if not TOKEN.fullmatch(name):
             raise ValueError("start_response: bad header name %r" % (name,))
         lower = name.lower()
-        if len(self.names) < 4096:
-            self.names[name] = lower
-        return lower
+        kind = LENGTH if lower == "content-length" else HOP if lower in HOP_BY_HOP else PLAIN
+        if len(self.kinds) < 4096:
+            self.kinds[name] = kind
+        return kind
 
 
 class Response:
     """One answer to one request."""
 
-    __slots__ = (
-        "_chunked", "_conn", "_left", "_length", "_line", "_text", "_vocabulary", "_without_body",
-        "head_sent", "is_head", "keep_alive", "request_body",
-    )  # fmt: skip
+    # As attributes of the class, because most responses leave most of them as they are: that spares each the stores.
+    _line: StatusLine | None = None
+    _length: int | None = None
+    _left: int | None = None
+    _chunked = False
+    _without_body = False
+    _text = b""
+    head_sent = False
+    keep_alive = True
 
     def __init__(self, conn: socket.socket, vocabulary: Vocabulary, request_body: Input, is_head: bool) -> None:
         self._conn = conn
         self._vocabulary = vocabulary
-        self._line: StatusLine | None = None
-        self._text = b""
-        self._length: int | None = None
-        self._left: int | None = None
-        self._chunked = False
-        self._without_body = False
         self.request_body = request_body
         self.is_head = is_head
-        self.head_sent = False
-        self.keep_alive = True
 
     def start(self, status: str, headers: Headers, exc_info: Any = None) -> Write:
         """`start_response`."""
@@ -114,15 +114,24 @@ class Response:
             raise AssertionError("start_response was called a second time without exc_info")
         vocabulary = self._vocabulary
         line = vocabulary.statuses.get(status) or vocabulary.status(status)
-        text = "".join([name + ": " + value + "\r\n" for name, value in headers])
-        if text.count("\n") != len(headers) or text.count("\r") != len(headers) or "\0" in text:
+        kinds = vocabulary.kinds
+        text = ""
+        length = None
+        count = len(headers)
+        for name, value in headers:
+            kind = kinds.get(name) or vocabulary.kind(name)
+            if not isinstance(value, str):
+                raise TypeError("start_response: the value of header %s is no str: %r" % (name, value))
+            if kind != PLAIN:
+                if kind == HOP:
+                    count -= 1
+                    continue
+                length = declared_length(value, length)
+            text += f"{name}: {value}\r\n"
+        if text.count("\n") != count or text.count("\r") != count or "\0" in text:
             raise ValueError("start_response: a header holds a line end or NUL")
-        names = vocabulary.names
-        lower = [names.get(name) or vocabulary.name(name) for name, _ in headers]
-        if not HOP_BY_HOP.isdisjoint(lower):
-            text = "".join([n + ": " + v + "\r\n" for (n, v), low in zip(headers, lower) if low not in HOP_BY_HOP])
-        self._length = declared_length(headers, lower) if "content-length" in lower else None
         self._text = text.encode("latin-1")
+        self._length = length
         self._line = line
         return self.write
 
@@ -140,21 +149,32 @@ class Response:
     def send_whole(self, body: bytes) -> None:
         """The fast path: the only piece of the body, head and all in one write."""
         size = len(body)
+        line, length = self._line, self._length
+        if (
+            line is None or line.without_body or self.is_head or size > JOIN_LIMIT
+            or not self.keep_alive or self.request_body.left != 0
+            or (length != size and length is not None)
+        ):  # fmt: skip
+            self._send_whole_carefully(body, size)
+            return
+        end = b"\r\n" if length is not None else b"Content-Length: %d\r\n\r\n" % size
+        data = b"".join((line.line, self._text, end, body))
+        self.head_sent = True
+        self._conn.sendall(data)
+
+    def _send_whole_carefully(self, body: bytes, size: int) -> None:
         if self._length is not None and self._length != size and not self.is_head:
             self.write(body)
             self.finish()
             return
         head = self._head(size)
+        view = memoryview(body)  # a TypeError for what is no bytes, before anything is sent
+        self.head_sent = True
         if self._without_body:
-            self.head_sent = True
             self._conn.sendall(head)
         elif size <= JOIN_LIMIT:
-            head += body
-            self.head_sent = True
-            self._conn.sendall(head)
+            self._conn.sendall(head + body)
         else:
-            view = memoryview(body)  # a TypeError for what is no bytes, before anything is sent
-            self.head_sent = True
             self._conn.sendall(head)
             self._conn.sendall(view)
         self._left = 0
@@ -236,16 +256,15 @@ class Response:
         return line.line + text + b"\r\n"
 
 
-def declared_length(headers: Headers, lower: list[str]) -> int:
+def declared_length(value: str, before: int | None) -> int:
     """The Content-Length that the application set. Raises ValueError when it is no number, or two numbers."""
-    value = headers[lower.index("content-length")][1].strip()
-    if lower.count("content-length") > 1:
-        values = {other.strip() for (_, other), low in zip(headers, lower) if low == "content-length"}
-        if len(values) > 1:
-            raise ValueError("start_response: differing Content-Lengths")
+    value = value.strip()
     if not (value.isdecimal() and value.isascii() and len(value) <= 18):
         raise ValueError("start_response: bad Content-Length")
-    return int(value)
+    length = int(value)
+    if before is not None and before != length:
+        raise ValueError("start_response: differing Content-Lengths")
+    return length
 
 
 def _complain(message: str) -> None:

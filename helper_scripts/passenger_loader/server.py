@@ -9,11 +9,11 @@ Rules.
 2. End of stdin, SIGTERM or an exception that asks for the end of the process: nothing new is taken, requests in
    progress are finished, idle connections are closed, the process ends.
 3. Stopping uses no lock: it may happen in a signal handler at any point.
+4. A request that has run too long is interrupted: by an exception from the handler of SIGIO, or in its thread.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import signal
@@ -23,11 +23,14 @@ import threading
 import traceback
 
 from .body import FileWrapper
+from .control import Control, announced, shut
+from .interruption import RequestTimeout, have_stacks_shown, interrupt_thread, show
 from .response import Vocabulary
 from .worker import Worker
 
 TYPE_CHECKING = False  # what type checkers take for true; importing `typing` would cost every start some milliseconds
 if TYPE_CHECKING:
+    from types import FrameType
     from typing import Any
 
     Environ = dict[str, Any]
@@ -42,8 +45,7 @@ class Server:
         self.threads = threads
         self.stopping = False
         self.exit_status = 0
-        self._looking = False
-        self._stdin_stirred = False
+        self._control = Control(lambda: self.stop(0))
         self.vocabulary = Vocabulary()
         self.environ: Environ = base_environ(threads)
         self.path = os.path.join(socket_dir, "wsgi." + os.urandom(12).hex())
@@ -52,10 +54,16 @@ class Server:
         self._wake: tuple[int, int] | None = os.pipe() if threads > 1 else None
         signal.signal(signal.SIGTERM, lambda _number, _frame: self.stop(0))  # before anybody knows of this process
 
+    def announcement(self, offered: str | None) -> str:
+        """The Ready block. `offered`: the spawner's word about interrupting requests."""
+        return announced("!> socket: main;unix:%s;session;%d\n" % (self.path, self.threads), offered)
+
     def run(self) -> int:
         """Serve until told to stop; returns the exit status."""
+        have_stacks_shown()
         if self.threads == 1:
-            self._have_stdin_signalled()
+            self._control.have_signalled(self._stdin_stirred)
+            self._control.look()  # it may have ended before
             self._workers[0].run()  # in the main thread: many libraries want to be there
         else:
             self._run_threads()
@@ -77,8 +85,11 @@ class Server:
         poll.register(0, select.POLLIN)
         poll.register(self._wake[0], select.POLLIN)
         while not self.stopping:
-            if any(fd == 0 for fd, _ in poll.poll()) and not read_stdin():
-                self.stop(0)
+            poll.poll()
+            for name in self._control.look():
+                for worker in self._workers:
+                    if worker.is_serving(name):
+                        interrupt_thread(worker, name)
         for thread in threads:
             thread.join()
 
@@ -109,47 +120,15 @@ class Server:
         poll.register(0, select.POLLIN)
         poll.register(self.listener.fileno(), select.POLLIN)
         while not self.stopping and all(fd == 0 for fd, _ in poll.poll()):
-            self._look_at_stdin()
+            self._control.look()  # nothing runs that could be interrupted
 
-    def _have_stdin_signalled(self) -> None:
-        """From now on whatever happens on stdin interrupts the main thread, as SIGTERM does."""
-        signal.signal(signal.SIGIO, lambda _number, _frame: self._look_at_stdin())
-        fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
-        self._look_at_stdin()  # it may have ended before
-
-    def _look_at_stdin(self) -> None:
-        """Throw away what has come; signals are not counted, so look until there is nothing more.
-
-        The signal may come while this runs. Then it only leaves word: read by the handler, what was seen here would be
-        gone, and reading it here would wait for ever.
-        """
-        self._stdin_stirred = True
-        while self._stdin_stirred and not self._looking:
-            self._looking = True
-            poll = select.poll()
-            poll.register(0, select.POLLIN)
-            while self._stdin_stirred:
-                self._stdin_stirred = False
-                while not self.stopping and poll.poll(0):
-                    if not read_stdin():
-                        self.stop(0)
-            self._looking = False
-
-
-def read_stdin() -> bytes:
-    """What came on stdin, b"" at its end: the sign to stop. What it says means nothing."""
-    try:
-        return os.read(0, 4096)
-    except OSError:
-        return b""
-
-
-def shut(sock: socket.socket, how: int) -> None:
-    try:
-        sock.shutdown(how)
-    except OSError:
-        return  # it was closed meanwhile
+    def _stdin_stirred(self, _number: int, frame: FrameType | None) -> None:
+        """Handler of SIGIO, in the main thread, which is the worker's: what raises here raises in the request."""
+        (worker,) = self._workers
+        names = self._control.look()
+        if any(worker.is_serving(name) for name in names):
+            show(frame, "a request")
+            raise RequestTimeout
 
 
 def listen(path: str) -> socket.socket:

@@ -11,12 +11,16 @@ Rules.
 
 from __future__ import annotations
 
-import hmac
 import os
 import socket
+import threading
+import time
 import traceback
+from hmac import compare_digest
 
 from .body import READ_SIZE, FileWrapper, Input
+from .control import name_of
+from .interruption import RequestTimeout, raise_in
 from .response import DIGITS, Response
 
 TYPE_CHECKING = False  # what type checkers take for true; importing `typing` would cost every start some milliseconds
@@ -31,6 +35,7 @@ MAX_HEAD = 17 * 1024 * 1024
 LINGER_BYTES = 1024 * 1024
 LINGER_SECONDS = 2.0
 ERROR_BODY = b"The application raised an error. Its log has the details.\n"
+PASSWORD = "PASSENGER_CONNECT_PASSWORD"  # noqa: S105 - the name of it
 
 
 class Worker:
@@ -40,35 +45,72 @@ class Worker:
         self._server = server
         self._app = server.app
         self._password = server.password
+        self._opening = b"%b\0%b\0" % (PASSWORD.encode(), server.password)
+        """How a request head begins that proves itself at once."""
         self._vocabulary = server.vocabulary
         self._environ = server.environ
         self.conn: socket.socket | None = None
         self.busy = False
+        self.thread = 0
+        self.interrupting = False
+        """Somebody wants the request on `conn` to be interrupted; see `interruption`."""
 
     def run(self) -> None:
+        self.thread = threading.get_ident()
         server = self._server
         while not server.stopping:
-            server.wait_for_connection()
             try:
-                conn, _ = server.listener.accept()
-            except OSError:
-                if self._server.stopping:
+                server.wait_for_connection()
+                if not self._next_connection():
                     return
-                raise
-            self.conn = conn
-            try:
-                self._serve(conn)
-            except OSError as error:
-                if not peer_is_gone(conn):
-                    complain("a connection was closed: %s" % error)
-            finally:
-                self.busy = False
-                self.conn = None
-                conn.close()
+            except RequestTimeout:  # it met none of the application's lines, but ours around them
+                self.interrupting = False
+                self._let_go()
+
+    def is_serving(self, name: bytes) -> bool:
+        """Whether it works on a request of that connection."""
+        conn = self.conn
+        return self.busy and conn is not None and name_of(conn) == name
+
+    def _next_connection(self) -> bool:
+        """Serve one connection to its end. False when there will be none, as it is time to stop."""
+        server = self._server
+        try:
+            conn, _ = server.listener.accept()
+        except OSError:
+            if server.stopping:
+                return False
+            raise
+        self.conn = conn
+        try:
+            self._serve(conn)
+        except OSError as error:
+            if not peer_is_gone(conn):
+                complain("a connection was closed: %s" % error)
+        finally:
+            self._let_go()
+        return True
+
+    def _let_go(self) -> None:
+        """The connection is over. An interruption that is under way belongs to it: it has to come now or never."""
+        self.busy = False
+        patience = 10
+        while self.interrupting and patience:
+            patience -= 1
+            time.sleep(0.001)
+        if self.interrupting:  # it came, and the application went on
+            raise_in(self.thread, None)
+            self.interrupting = False
+        conn, self.conn = self.conn, None
+        if conn is not None:
+            conn.close()
 
     def _serve(self, conn: socket.socket) -> None:
         """Answer requests until the connection ends."""
         server = self._server
+        opening = self._opening
+        start = len(opening) + 4
+        nothing = Input(conn, b"", 0)
         rest = b""
         while True:
             if not rest:
@@ -86,18 +128,18 @@ class Worker:
                     return
                 rest = whole
                 size = int.from_bytes(rest[:4], "big") + 4
-            fields = rest[4:size].decode("latin-1").split("\0")
+            is_proven = compare_digest(rest[4:start], opening)
+            fields = rest[start if is_proven else 4 : size].decode("latin-1").split("\0")
             if len(fields) % 2 == 0 or fields[-1]:
                 complain("a request head is not NAME NUL VALUE NUL ...")
                 return
             environ = self._environ.copy()
             pairs = iter(fields)
             environ.update(zip(pairs, pairs))
-            given = environ.pop("PASSENGER_CONNECT_PASSWORD", "")
-            if not hmac.compare_digest(given.encode("latin-1"), self._password):
+            if not is_proven and not compare_digest(environ.pop(PASSWORD, "").encode("latin-1"), self._password):
                 complain("a connection with a wrong connect password was closed")
                 return
-            left = self._answer(conn, environ, rest[size:])
+            left = self._answer(conn, environ, rest[size:], nothing)
             if left is None:
                 return
             rest = left
@@ -116,9 +158,9 @@ class Worker:
             held += piece
         return bytes(held)
 
-    def _answer(self, conn: socket.socket, environ: Environ, rest: bytes) -> bytes | None:
+    def _answer(self, conn: socket.socket, environ: Environ, rest: bytes, nothing: Input) -> bytes | None:
         """Answer one request. Returns what was read of the next one, or None when the connection is to be closed."""
-        method = environ.get("REQUEST_METHOD", "")
+        method = environ.get("REQUEST_METHOD")
         if method in ("ping", "PING") and "REQUEST_URI" not in environ:  # a client may invent any method
             conn.sendall(b"pong")
             return None
@@ -134,15 +176,19 @@ class Worker:
             request_body = Input(conn, rest, None)
             rest = b""
         else:
-            request_body = Input(conn, b"", 0)
+            request_body = nothing
         environ["wsgi.input"] = request_body
-        if environ.get("HTTPS", "off") in ("on", "1"):
+        if "HTTPS" in environ and environ["HTTPS"] in ("on", "1"):
             environ["wsgi.url_scheme"] = "https"
         response = Response(conn, self._vocabulary, request_body, method == "HEAD")
         if self._server.stopping:
             response.keep_alive = False
         try:
-            self._call(environ, response)
+            result = self._app(environ, response.start)
+            if type(result) is list and len(result) == 1 and not response.head_sent:
+                response.send_whole(result[0])
+            else:
+                self._send(result, response)
         except BaseException as error:
             self._failed(conn, response, error)
             return None
@@ -151,12 +197,12 @@ class Worker:
         linger(conn)
         return None
 
-    def _call(self, environ: Environ, response: Response) -> None:
-        """Let the application answer."""
-        result = self._app(environ, response.start)
+    @staticmethod
+    def _send(result: Any, response: Response) -> None:
+        """The body that the application returned, whatever it is."""
         try:
             kind = type(result)
-            if (kind is list or kind is tuple) and not response.head_sent and len(result) == 1:
+            if kind is tuple and not response.head_sent and len(result) == 1:
                 response.send_whole(result[0])
                 return
             if kind is FileWrapper and not response.head_sent:
@@ -176,6 +222,9 @@ class Worker:
 
     def _failed(self, conn: socket.socket, response: Response, error: BaseException) -> None:
         """The application raised: 500 if nothing was sent yet, else the connection is cut as it is."""
+        if isinstance(error, RequestTimeout):  # its client has its answer, the log what was interrupted
+            self.interrupting = False
+            return
         if not (isinstance(error, OSError) and peer_is_gone(conn)):
             traceback.print_exception(type(error), error, error.__traceback__)
         if not response.head_sent:

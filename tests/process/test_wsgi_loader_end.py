@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import struct
-import tempfile
 from pathlib import Path
 
 import pytest
-from passenger_loader import server
+from passenger_loader import control
 
 from tests.support.loader import Loader, loader, request
 
@@ -130,35 +128,33 @@ def test_bytes_on_stdin_mean_nothing() -> None:
 
 
 def test_the_signal_of_stdin_may_come_while_stdin_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It must not take away what was seen: the read that follows would wait for ever."""
-    folder = tempfile.mkdtemp(dir="/tmp", prefix="pp")
-    looked = server.Server(app=None, socket_dir=folder, password="", threads=1)
+    """It must not take away what was seen: the read that follows would wait for ever. Nor may a name be lost."""
+    ends: list[str] = []
+    looked = control.Control(lambda: ends.append("end"))
     reader, writer = os.pipe()
     saved = os.dup(0)
     os.dup2(reader, 0)
     reads = []
 
     def interrupted() -> bytes:
-        looked._look_at_stdin()  # what the signal handler does
+        assert looked.look() == []  # what the signal handler does
         assert select.select([0], [], [], 0)[0], "the handler took what was about to be read"
         reads.append(os.read(0, 4096))
         return reads[-1]
 
-    monkeypatch.setattr(server, "read_stdin", interrupted)
+    monkeypatch.setattr(control, "read_stdin", interrupted)
     try:
-        os.write(writer, b"x")
-        looked._look_at_stdin()
-        assert (reads, looked.stopping) == ([b"x"], False)
+        os.write(writer, b"x\ninterrupt 0001a\ninter")
+        assert (looked.look(), ends) == ([b"0001a"], [])
+        os.write(writer, b"rupt 0001b\n")
+        assert looked.look() == [b"0001b"]
         os.close(writer)
-        looked._look_at_stdin()
-        assert (reads, looked.stopping) == ([b"x", b""], True)
+        assert (looked.look(), looked.look(), ends) == ([], [], ["end"])
+        assert reads[-1] == b""
     finally:
         os.dup2(saved, 0)
         for fd in (saved, reader):
             os.close(fd)
-        looked.listener.close()
-        shutil.rmtree(folder)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def test_the_socket_is_private_and_random() -> None:

@@ -218,6 +218,13 @@ class AsgiLoader:
         """What it wrote to stderr so far."""
         return os.pread(self.stderr, 1_000_000, 0).decode()
 
+    def interrupt(self, connection: Answers) -> None:
+        """What the core says when a request has run too long."""
+        assert self.process.stdin is not None
+        address: bytes = connection.sock.getsockname()
+        self.process.stdin.write(b"interrupt %b\n" % address[1:])
+        self.process.stdin.flush()
+
     def end_of_stdin(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
@@ -242,6 +249,7 @@ def connected(path: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX)
     sock.settimeout(DEADLINE)
     try:
+        sock.bind("")  # an address of the kernel's choice, as the core does it
         sock.connect(path)
     except OSError:
         sock.close()

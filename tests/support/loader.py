@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import socket
 import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +27,7 @@ class Connection:
     def __init__(self, path: str) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(DEADLINE)
+        self.sock.bind("")  # an address of the kernel's choice, as the core does it
         self.sock.connect(path)
         self._held = b""
 
@@ -85,6 +88,11 @@ class Connection:
         except ConnectionResetError:
             return True
 
+    def name(self) -> str:
+        """What `interrupt` calls it."""
+        address: bytes = self.sock.getsockname()
+        return address[1:].decode()
+
     def close(self) -> None:
         self.sock.close()
 
@@ -94,6 +102,7 @@ class Loader:
 
     def __init__(self, folder: Path, *, threads: int = 1, python: str = sys.executable, entry_point: str = "") -> None:
         script = resources.helper_script("wsgi_loader.py")
+        self.folder = folder
         self.stderr = os.memfd_create("stderr")
         self._connections: list[Connection] = []
         self.process = subprocess.Popen(
@@ -134,6 +143,19 @@ class Loader:
         """What it wrote to stderr so far."""
         return os.pread(self.stderr, 1_000_000, 0).decode()
 
+    def wait_for_error(self, text: str) -> None:
+        """Until it has written that to stderr."""
+        deadline = time.monotonic() + DEADLINE
+        while text not in self.errors():
+            assert time.monotonic() < deadline, f"{text!r} is not in {self.errors()!r}"
+            select.select([], [], [], 0.005)
+
+    def interrupt(self, connection: Connection) -> None:
+        """What the core says when a request has run too long."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"interrupt {connection.name()}\n".encode())
+        self.process.stdin.flush()
+
     def end_of_stdin(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
@@ -155,9 +177,17 @@ class Loader:
 
 
 @contextmanager
-def loader(source: str, *, threads: int = 1, python: str = sys.executable, entry_point: str = "") -> Iterator[Loader]:
-    """A loader with the given `passenger_wsgi.py`."""
+def loader(
+    source: str,
+    *,
+    threads: int = 1,
+    python: str = sys.executable,
+    entry_point: str = "",
+    before: Callable[[Path], None] = lambda _folder: None,
+) -> Iterator[Loader]:
+    """A loader with the given `passenger_wsgi.py`. `before` may put more into its folder."""
     folder = Path(tempfile.mkdtemp(dir="/tmp", prefix="pp"))
+    before(folder)
     (folder / "passenger_wsgi.py").write_text(source)
     made = Loader(folder, threads=threads, python=python, entry_point=entry_point)
     try:
