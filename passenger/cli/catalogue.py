@@ -11,6 +11,11 @@ COMMANDS = {
     "start": ("passenger.cli.start:start", "Start the instances of a configuration, or the app in a folder."),
     "stop": ("passenger.cli.stop:stop", "Stop an instance after its requests have finished."),
     "reload": ("passenger.cli.reload:reload", "Apply a changed configuration to a running instance."),
+    "restart-app": ("passenger.cli.restart_app:restart_app", "Replace the processes of applications by new ones."),
+    "detach-process": (
+        "passenger.cli.detach_process:detach_process",
+        "Let one process of an application finish and end.",
+    ),
     "status": ("passenger.cli.status:status", "Show what runs: components, applications, processes, queues."),
     "health": ("passenger.cli.health:health", "Say by exit status whether an instance is healthy (for probes)."),
     "config": ("", "Show, render and explain configurations (see `passenger config --help`)."),

@@ -10,33 +10,55 @@ import click
 
 from passenger.cli import api
 from passenger.cli.options import examples, format_option, instance_option, registry_option
+from passenger.cli.restart_app import GRACE, has_worked, result
 from passenger.cli.running import chosen_instance
-from passenger.errors import EXIT_OK
+from passenger.errors import EXIT_FAILED, EXIT_OK
+from passenger.instance.registry import InstanceRecord
 from passenger.log import printable
 
 
-@click.command(epilog=examples("passenger reload", "passenger reload --instance main --format json"))
+@click.command(
+    epilog=examples("passenger reload", "passenger reload --wait", "passenger reload --instance main --format json")
+)
 @instance_option
 @registry_option
 @click.option(
+    "--wait/--no-wait",
+    default=False,
+    show_default=True,
+    help="Wait until the processes of changed applications are replaced; status 1 if that failed.",
+)
+@click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=86400),
     default=300.0,
     show_default=True,
-    help="Seconds to wait for the answer.",
+    help="Seconds to wait for the answer, and with --wait for the end.",
 )
 @format_option("text", "json")
-def reload(*, instance: str | None, registry: str | None, timeout: float, form: str) -> int:
+def reload(*, instance: str | None, registry: str | None, wait: bool, timeout: float, form: str) -> int:
     """Read the configuration again and apply it without losing a request; an invalid one changes nothing."""
     record = chosen_instance(instance, registry)
     what = f"the watchdog of instance {record.name}"
     answer = api.call(record.paths.watchdog_api, {"verb": "reload"}, timeout=timeout, what=what)
     report = answer.get("report") or {}
+    rolling = (report.get("core") or {}).get("rolling") or []
+    if form == "text":
+        print("\n".join((f"instance {record.name} reloaded", *report_lines(report))), flush=True)
+    ended = restarted(record, rolling, timeout) if wait and rolling else {}
     if form == "json":
-        print(json.dumps({"instance": record.name, "report": report}))
-    else:
-        print("\n".join((f"instance {record.name} reloaded", *report_lines(report))))
-    return EXIT_OK
+        print(json.dumps({"instance": record.name, "report": report} | ({"apps": ended} if wait else {})))
+    for name, restart in ended.items() if form == "text" else ():
+        print(printable(f"  {result(name, restart)}"))
+    return EXIT_OK if all(has_worked(restart) for restart in ended.values()) else EXIT_FAILED
+
+
+def restarted(record: InstanceRecord, apps: list[str], timeout: float) -> dict[str, Any]:
+    """Wait for restarts that are under way: application -> RestartStatus."""
+    question = {"verb": "restarted", "apps": apps, "wait": timeout}
+    what = f"the core of instance {record.name}"
+    found: dict[str, Any] = api.call(record.paths.core_api, question, timeout=timeout + GRACE, what=what)["apps"]
+    return found
 
 
 def report_lines(report: Mapping[str, Any]) -> list[str]:

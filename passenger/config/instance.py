@@ -79,6 +79,14 @@ class Core:
         minimum=1,
         reload="live",
     )
+    stat_throttle_rate: float = key(
+        "Time between two looks at the `restart.txt` and `always_restart.txt` of all applications.",
+        default=10.0,
+        unit="duration",
+        minimum=0.1,
+        maximum=3600,
+        reload="live",
+    )
     max_request_header_size: int = key(
         "Largest request head accepted from the web server; a larger one is answered 400.",
         default=256 * KIB,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from passenger.clock import Clock
@@ -61,6 +61,8 @@ class InstanceCore:
         self._ended: asyncio.Event = asyncio.Event()
         self._drain: asyncio.Task[None] | None = None
         self.feedback: Feedback | None = None
+        self.followers: list[Callable[[InstanceConfig], None]] = []
+        """Told of each configuration that was taken over."""
 
     async def until_ended(self) -> None:
         """Returns when everything has been drained or killed."""
@@ -131,6 +133,8 @@ class InstanceCore:
         self._handler.apply(config.apps)
         self._log.set_level(config.instance.log_level)
         self._config = config
+        for follow in self.followers:
+            follow(config)
         self._report(message, {"event": "reloaded", "report": report})
 
     def _report(self, message: Mapping[str, Any], answer: dict[str, Any]) -> None:

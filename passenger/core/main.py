@@ -24,6 +24,8 @@ from passenger.core.feedback import Feedback
 from passenger.core.instance_core import InstanceCore
 from passenger.core.probes import Probes
 from passenger.core.recent import RecentLines
+from passenger.core.restart_files import ALWAYS, RESTART, RestartFiles
+from passenger.core.restart_verbs import RestartVerbs
 from passenger.core.sizing import pool_size
 from passenger.errors import EXIT_FAILED, PassengerError
 from passenger.instance.plan import LAUNCH_FD_VARIABLE, CoreLaunch, from_descriptor
@@ -33,6 +35,7 @@ from passenger.pool.limits import PoolLimits
 from passenger.pool.pool import Pool
 from passenger.posix.cgroup import visible_cpus, visible_memory
 from passenger.request.handler import RequestHandler
+from passenger.request.healthcheck import check_health
 from passenger.request.upgrade import UpgradeClient
 from passenger.spawn.factory import AppSpawnerFactory
 from passenger.spawn.spec import system_context
@@ -89,24 +92,36 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
         on_descriptor=take_output,
     )
     core.feedback = feedback
-    api = CoreApi(
-        telling={"status": core.status, "health": core.health_verb, "server": core.server_verb},
-        private={"backtraces": core.backtraces_verb, "logs": recent.logs},
-        changing={},
-        roles=Roles(owner=launch.owner_uid, reader_uids=launch.reader_uids, reader_gids=launch.reader_gids),
-        log=log.child("api"),
-    )
+    api = _api(launch, core, RestartVerbs(pool, clock), recent, log)
     await api.listen(socket.socket(fileno=launch.sockets["core_api"]))
     if "core_api_ro" in launch.sockets:
         await api.listen_to_readers(socket.socket(fileno=launch.sockets["core_api_ro"]))
     handler.listen(socket.socket(fileno=launch.sockets["request"]))
     handler.listen(socket.socket(fileno=launch.sockets["request_http"]), UpgradeClient)
     pool.start()
+    restart_files = _restart_files(loop, config, core, pool, log)
     _settle_memory()
     feedback.send({"event": "ready"})
     await core.until_ended()
+    restart_files.close()
     api.close()
     feedback.close()
+
+
+def _api(launch: CoreLaunch, core: InstanceCore, restarts: RestartVerbs, recent: RecentLines, log: Log) -> CoreApi:
+    """The control sockets' verbs, one file of `passenger.core` per topic."""
+    return CoreApi(
+        telling={
+            "status": core.status,
+            "health": core.health_verb,
+            "server": core.server_verb,
+            "restarted": restarts.restarted,
+        },
+        private={"backtraces": core.backtraces_verb, "logs": recent.logs},
+        changing={"restart": restarts.restart, "detach": restarts.detach},
+        roles=Roles(owner=launch.owner_uid, reader_uids=launch.reader_uids, reader_gids=launch.reader_gids),
+        log=log.child("api"),
+    )
 
 
 def _pool(
@@ -133,6 +148,7 @@ def _pool(
         ),
         apps=config.apps,
         random=random.random,
+        check_health=check_health,
     )
 
 
@@ -141,6 +157,21 @@ def take_output(descriptor: int) -> None:
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     os.close(descriptor)
+
+
+def _restart_files(
+    loop: asyncio.AbstractEventLoop, config: InstanceConfig, core: InstanceCore, pool: Pool, log: Log
+) -> RestartFiles:
+    """The look-out for restart.txt, under way, following each reload."""
+    files = RestartFiles(
+        loop=loop,
+        log=log,
+        restart=lambda app: pool.restart([app], why=RESTART),
+        always=lambda app, is_so: pool.set_on_demand(app, is_so=is_so, why=ALWAYS),
+    )
+    files.start(config.apps, config.instance.core.stat_throttle_rate)
+    core.followers.append(lambda new: files.apply(new.apps, new.instance.core.stat_throttle_rate))
+    return files
 
 
 def _take_signals(loop: asyncio.AbstractEventLoop, core: InstanceCore) -> None:

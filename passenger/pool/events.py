@@ -120,10 +120,11 @@ class RestartAsked:
 
 @dataclass(frozen=True, slots=True)
 class OnDemand:
-    """Whether processes are to be started for requests only, whatever `min_instances` says."""
+    """Whether processes are to be started for requests only, whatever `min_instances` says, and anew from now on."""
 
     group: Group
     is_so: bool
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,8 @@ class Journal:
         trace = "".join(traceback.format_exception(error))
         self._log.error(failure.summary, app=spawning.group.name, error_id=failure.error_id, traceback=trace)
 
-    def too_late(self, spawning: Spawning, failure: SpawnError) -> None:
+    def start_failed(self, spawning: Spawning, failure: SpawnError) -> None:
+        """What the spawner does not know of."""
         self._log.error(failure.summary, app=spawning.group.name, error_id=failure.error_id)
 
     def backing_off(self, group: Group, now: float) -> None:

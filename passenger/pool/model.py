@@ -88,7 +88,8 @@ class Spawning:
 
     def limit(self) -> float | None:
         """Seconds that all of it may take. A preloader and a fork, say, have `start_timeout` each otherwise."""
-        return self.generation.app.start_timeout if self.surge else None
+        app = self.generation.app
+        return app.start_timeout + app.health_timeout if self.surge else None
 
     def __repr__(self) -> str:
         return f"<Spawning {self.group.name} g{self.generation.number}{' surge' if self.surge else ''}>"

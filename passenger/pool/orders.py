@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable
+from typing import Final
 
 from passenger.pool import events as ev
 from passenger.pool.conditions import Conditions
 from passenger.pool.ledger import Ledger
-from passenger.pool.model import Group, Process
+from passenger.pool.model import Group, Process, ProcessState
+
+DETACHED: Final = "detached by an operator"
 
 
 class Orders(abc.ABC):
@@ -44,6 +47,21 @@ class Orders(abc.ABC):
         """End the process without waiting for its requests: SIGKILL at once, or `patience` seconds after SIGTERM."""
         self._step(ev.Condemned(process, why, patience))
 
+    def detach(self, process: Process) -> str:
+        """An operator wants the process gone: "withdrawn", "replaced first" if it is the only one that serves, or
+        "leaving already"."""
+        if not process.stays():
+            return "leaving already"
+        if process.takes_requests() and process.group.enabled == 1:
+            self.renew(process, DETACHED)
+            return "replaced first"
+        self.withdraw(process, DETACHED)
+        return "withdrawn"
+
+    async def gone(self, process: Process, deadline: float) -> bool:
+        """Wait until the process has ended; returns whether it has at `deadline` (monotonic)."""
+        return await self._conditions.until(lambda: process.state is ProcessState.GONE, deadline)
+
     # Whole applications
 
     def names(self) -> list[str]:
@@ -60,11 +78,13 @@ class Orders(abc.ABC):
             self._step(ev.RestartAsked(tuple(groups), method, why))
         return [group.name for group in groups]
 
-    def set_on_demand(self, name: str, *, is_so: bool) -> None:
-        """Start processes of this application for requests only, or as configured again."""
+    def set_on_demand(self, name: str, *, is_so: bool, why: str) -> None:
+        """Start processes of this application for requests only, or as configured again.
+
+        When it is so, and each time it is said again, processes that have served a request are retired.
+        """
         for group in self._known([name]):
-            if group.is_on_demand is not is_so:
-                self._step(ev.OnDemand(group, is_so))
+            self._step(ev.OnDemand(group, is_so, why))
 
     async def restarted(self, names: Iterable[str], deadline: float) -> dict[str, str]:
         """Wait until no restart of these applications is under way; then application -> why its restart failed.

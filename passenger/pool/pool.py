@@ -34,7 +34,7 @@ from passenger.pool.reconfiguring import changes_of
 from passenger.pool.reload import Changes
 from passenger.pool.session import Refusal, RefusalReason, Session, Waiter
 from passenger.pool.snapshot import pool_status
-from passenger.pool.starts import Starts, new_error
+from passenger.pool.starts import CheckHealth, Starts, new_error
 from passenger.spawn.spawner import Exit, SpawnerFactory
 from passenger.wire.status import PoolStatus
 
@@ -60,6 +60,7 @@ class Pool(Orders):
         limits: PoolLimits,
         apps: Mapping[str, App],
         random: Callable[[], float],
+        check_health: CheckHealth | None = None,
         check: bool = False,
     ) -> None:
         """`random` gives numbers in [0, 1); `check` runs the invariants after every step (for tests)."""
@@ -75,7 +76,12 @@ class Pool(Orders):
         self._groups = self._ledger.groups
         self._starving = self._ledger.starving
         self._starts = Starts(
-            loop=loop, clock=clock, factory=factory, journal=self._journal, report=self._on_start_over
+            loop=loop,
+            clock=clock,
+            factory=factory,
+            journal=self._journal,
+            report=self._on_start_over,
+            check_health=check_health,
         )
         self._todo: deque[act.Action] = deque()
         self._is_acting = False

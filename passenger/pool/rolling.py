@@ -13,6 +13,8 @@ Numbered rules.
 5. A blocking restart, or one of a group that serves nothing, withdraws what is there and starts anew; its failure is
    a failed start like any other.
 6. While the latest restart has failed no process is stopped for being idle: what would follow it may not start.
+7. On demand: processes are started for requests only. Each time this is said, processes that have served are replaced
+   by none, so that the next request is served by what is there then.
 """
 
 from __future__ import annotations
@@ -37,10 +39,15 @@ def restart_asked(ledger: Ledger, event: RestartAsked, now: float, actions: list
 
 
 def on_demand(ledger: Ledger, event: OnDemand, now: float, actions: list[Action]) -> None:
-    """Event: processes are to be started for requests only, or again as configured."""
-    event.group.is_on_demand = event.is_so
-    ledger.note_size(event.group)
-    settle(ledger, event.group, now, actions)
+    """Event: processes are to be started for requests only, or again as configured (rule 7)."""
+    group = event.group
+    if group.leaving:
+        return
+    group.is_on_demand = event.is_so
+    ledger.note_size(group)
+    if event.is_so and any(process.stays() and (process.processed or process.sessions) for process in group.processes):
+        begin(ledger, group, group.app, "blocking", event.why, now, actions)
+    settle(ledger, group, now, actions)
 
 
 def outlived(ledger: Ledger, event: Outlived, now: float, actions: list[Action]) -> None:

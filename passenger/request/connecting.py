@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from passenger.pool.model import Process, Socket
+    from passenger.spawn.spawner import AppSocket, RunningProcess
 
 _CREDENTIALS: Final = Struct("iII")
 _KIND: Final = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
@@ -35,7 +36,7 @@ class ConnectError(Exception):
         self.passing = passing
 
 
-def connect(process: Process, place: Socket) -> socket.socket:
+def connect(process: Process | RunningProcess, place: Socket | AppSocket) -> socket.socket:
     """A connected, non-blocking socket whose other end is `process`. Raises ConnectError."""
     scheme, _, address = place.address.partition(":")
     host, _, port = address.removeprefix("//").rpartition(":")
@@ -68,7 +69,7 @@ def _family(scheme: str, host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-def _check_peer(sock: socket.socket, process: Process, place: Socket) -> None:
+def _check_peer(sock: socket.socket, process: Process | RunningProcess, place: Socket | AppSocket) -> None:
     pid = peer(sock)[0]
     if pid != process.pid and not (place.protocol == "http_session" and _session_of(pid) == process.pid):
         raise ConnectError(f"its socket belongs to process {pid}")

@@ -47,10 +47,10 @@ class StillProcess:
         )
         self.asked: list[str] = []
         self.is_gone = False
-        self._on_exit: Callable[[Exit], None] = lambda _: None
+        self._on_exit: list[Callable[[Exit], None]] = []
 
     def when_exited(self, callback: Callable[[Exit], None]) -> None:
-        self._on_exit = callback
+        self._on_exit.append(callback)
 
     def request_stop(self) -> None:
         self.asked.append("stop")
@@ -68,7 +68,8 @@ class StillProcess:
         """The process ends now."""
         assert not self.is_gone
         self.is_gone = True
-        self._on_exit(Exit(status))
+        for callback in self._on_exit:
+            callback(Exit(status))
 
 
 class StillSpawner:

@@ -134,7 +134,7 @@ class PoolDriver:
         self.settle()
 
     def set_on_demand(self, name: str, *, is_so: bool) -> None:
-        self.pool.set_on_demand(name, is_so=is_so)
+        self.pool.set_on_demand(name, is_so=is_so, why="on demand")
         self.settle()
 
     def _told(self, index: int, what: Callable[[Process], None]) -> None:

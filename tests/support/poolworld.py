@@ -82,7 +82,7 @@ class World:
         return self.do(ev.RestartAsked(tuple(map(self.group, groups)), method, "told to"))
 
     def on_demand(self, group: str, *, is_so: bool = True) -> list[str]:
-        return self.do(ev.OnDemand(self.group(group), is_so))
+        return self.do(ev.OnDemand(self.group(group), is_so, "on demand"))
 
     def outlived(self, process: str) -> list[str]:
         return self.do(ev.Outlived(self.processes[process], "too old"))
