@@ -11,14 +11,11 @@ Rules.
 
 from __future__ import annotations
 
-import os
 import sys
 
 from passenger_asgi_loader.application import load
-from passenger_asgi_loader.giving_up import give_up
 from passenger_asgi_loader.process import Prepared, serve
-from passenger_loader.forking import show_as
-from passenger_loader.talk import Explanation, shake_hands
+from passenger_loader.beginning import FAULTS, begin, give_up, show_as
 
 TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:
@@ -27,12 +24,10 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     try:
-        options = shake_hands()
-        sys.path[0] = os.getcwd()
-        sys.argv[:] = [options.get("startup_file", "")]
+        options = begin()
         show_as("asgi:", options)
         status = serve(lambda: Prepared(load(options), options), options)
-    except (Explanation, OSError, KeyError, ValueError) as error:
+    except FAULTS as error:
         give_up(error)
     sys.exit(status)
 

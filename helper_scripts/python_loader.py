@@ -6,13 +6,10 @@ exactly like by `asgi_loader.py` or `wsgi_loader.py`, but loaded outside an even
 
 from __future__ import annotations
 
-import os
 import sys
 
-from passenger_asgi_loader.giving_up import give_up
 from passenger_asgi_loader.kinds import asgi_or_wsgi
-from passenger_loader.forking import show_as
-from passenger_loader.talk import Explanation, shake_hands
+from passenger_loader.beginning import FAULTS, begin, give_up, show_as
 
 TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:
@@ -21,13 +18,11 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     try:
-        options = shake_hands()
-        sys.path[0] = os.getcwd()
-        sys.argv[:] = [options.get("startup_file", "")]
+        options = begin()
         short_name, serve = asgi_or_wsgi(options)
         show_as(short_name, options)
         status = serve(options)
-    except (Explanation, OSError, KeyError, ValueError) as error:
+    except FAULTS as error:
         give_up(error)
     sys.exit(status)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from passenger_asgi_loader.application import MODULE
 from passenger_asgi_loader.kinds import asgi_or_wsgi
-from passenger_asgi_loader.preloading import preload
+from passenger_loader.preloading import preload
 
 if __name__ == "__main__":
-    preload(asgi_or_wsgi)
+    preload(asgi_or_wsgi, MODULE)

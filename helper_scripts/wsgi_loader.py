@@ -13,47 +13,25 @@ Rules.
 
 from __future__ import annotations
 
-import os
 import sys
 
 from passenger_loader.application import load
-from passenger_loader.server import Server
-from passenger_loader.talk import Explanation, explain, say, shake_hands
+from passenger_loader.beginning import FAULTS, begin, give_up, show_as
+from passenger_loader.serving import serve
 
 TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import NoReturn
 
 
-def name_process(options: Mapping[str, str]) -> None:
-    """Best effort: the short name that ps and top show (15 bytes)."""
-    try:
-        with open("/proc/self/comm", "w") as comm:
-            comm.write("wsgi:" + options.get("app_group_name", "app"))
-    except OSError:
-        return
-
-
 def main() -> NoReturn:
-    options = {}
     try:
-        options = shake_hands()
-        sys.path[0] = os.getcwd()
-        sys.argv[:] = [options.get("startup_file", "")]
-        name_process(options)
-        app = load(options)
-        server = Server(
-            app=app,
-            socket_dir=options["socket_dir"],
-            password=options.get("connect_password", ""),
-            threads=int(options.get("thread_count", "1")),
-        )
-    except (Explanation, OSError, KeyError, ValueError) as error:
-        explain(error)
-        sys.exit(1)
-    say("\n!> Ready\n!> socket: main;unix:%s;session;%d\n!> \n" % (server.path, server.threads))
-    sys.exit(server.run())
+        options = begin()
+        show_as("wsgi:", options)
+        status = serve(load(options), options)
+    except FAULTS as error:
+        give_up(error)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from passenger_loader.server import Server
-from passenger_loader.talk import Explanation, say
+from passenger_loader.serving import serve as serve_wsgi
+from passenger_loader.talk import Explanation
 
 from .application import FACTORY, OLD_STYLE, fault_of, is_asgi, load, load_object
 
 TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
-    Serve = Callable[[Mapping[str, str]], int]
-    """Called with the options of one process, serves until its end and returns the exit status."""
+    from passenger_loader.preloading import Serve
 
 
 def asgi(options: Mapping[str, str]) -> tuple[str, Serve]:
@@ -30,7 +29,7 @@ def asgi_or_wsgi(options: Mapping[str, str]) -> tuple[str, Serve]:
     if not callable(found) or fault in (OLD_STYLE, FACTORY):
         where = options.get("entry_point") or options.get("startup_file")
         raise Explanation("%s is no application (a %s): %s" % (where, type(found).__name__, fault))
-    return "wsgi:", lambda own: _serve_wsgi(found, own)
+    return "wsgi:", lambda own: serve_wsgi(found, own)
 
 
 def _asgi(app: Any, options: Mapping[str, str]) -> tuple[str, Serve]:
@@ -39,14 +38,3 @@ def _asgi(app: Any, options: Mapping[str, str]) -> tuple[str, Serve]:
     prepared = Prepared(app, options)
     loop_factory()  # only its import, which processes forked from here then share
     return "asgi:", lambda own: serve(lambda: prepared, own)
-
-
-def _serve_wsgi(app: Any, options: Mapping[str, str]) -> int:
-    server = Server(
-        app=app,
-        socket_dir=options["socket_dir"],
-        password=options.get("connect_password", ""),
-        threads=int(options.get("thread_count", "1")),
-    )
-    say("\n!> Ready\n!> socket: main;unix:%s;session;%d\n!> \n" % (server.path, server.threads))
-    return server.run()

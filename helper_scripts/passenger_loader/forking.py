@@ -28,7 +28,6 @@ from .server import listen
 
 TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import FrameType
     from typing import Any
 
@@ -191,15 +190,6 @@ def complain_of_threads() -> None:
     if names:
         complain("threads run in the preloader and will be missing in its processes: " + ", ".join(names))
         complain('start them in a function that runs after the fork, or set spawn_method = "direct"')
-
-
-def show_as(prefix: str, options: Mapping[str, str]) -> None:
-    """Best effort: the short name that ps and top show (15 bytes)."""
-    try:
-        with open("/proc/self/comm", "w") as comm:
-            comm.write(prefix + options.get("app_group_name", "app"))
-    except OSError:
-        return
 
 
 def complain(message: str) -> None:

@@ -20,7 +20,7 @@ from .talk import Explanation
 
 TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Any, TypeVar
 
     Function = TypeVar("Function", bound=Callable[[], Any])
@@ -34,13 +34,11 @@ def after_fork(function: Function) -> Function:
     return function
 
 
-def run_after_fork(options: Mapping[str, str]) -> None:
+def run_after_fork(module_name: str) -> None:
     """Call what was registered, in the forked process. Raises Explanation when one of them raises."""
     if "random" in sys.modules:
         sys.modules["random"].seed()
-    entry_point = options.get("entry_point", "")
-    module = sys.modules.get(entry_point.partition(":")[0] or "passenger_wsgi")
-    last = getattr(module, "passenger_after_fork", None)
+    last = getattr(sys.modules.get(module_name), "passenger_after_fork", None)
     for function in [*_functions, last] if callable(last) else _functions:
         try:
             function()
