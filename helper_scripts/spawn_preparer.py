@@ -3,7 +3,9 @@
     python -I -S spawn_preparer.py PARAMETERS REPORT STDIN STDOUT STDERR
 
 The arguments are numbers of inherited descriptors. PARAMETERS is anonymous memory with one JSON object; on REPORT one
-JSON object per line is written: {"step": "started"}, {"step": "prepared"}, {"error": {"category", "message", "hint"}}.
+JSON object per line is written: {"step": "started"}, {"step": "limits"}, {"step": "prepared"},
+{"error": {"category", "message", "hint"}}. After "limits" it waits for one byte on STDIN: somebody who may do more than
+this user sets limits meanwhile.
 A login shell may have come before: its own stdin, stdout and stderr are not the application's, so whatever its
 profile prints, reads or closes there does no harm.
 
@@ -20,7 +22,10 @@ import json
 import os
 import signal
 import sys
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Refusal(Exception):  # noqa: N818 - it is not always an error of ours
@@ -35,6 +40,7 @@ def main(argv: list[str]) -> NoReturn:
         parameters = read_parameters(parameters_fd)
         check_identity(parameters["identity"])
         reset_signals()
+        limit(parameters["limits"], report_fd, standard[0])
         os.umask(parameters["umask"])
         environ = work_out_environment(parameters)
         enter(parameters["directory"])
@@ -92,6 +98,41 @@ def reset_signals() -> None:
         except (OSError, ValueError):
             continue  # KILL, STOP and the ones of the C library
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def limit(limits: dict[str, Any], report_fd: int, stdin_fd: int) -> None:
+    """Set what this user may set; the rest is set by others, who are waited for."""
+    if limits["wait"]:
+        report(report_fd, {"step": "limits"})
+        if not os.read(stdin_fd, 1):
+            raise Refusal("preparer-failed", "Passenger went away", "")
+    if limits["nice"] is not None:
+        set_one("nice", limits["nice"], os.setpriority, os.PRIO_PROCESS, 0, limits["nice"])
+    if limits["cpu_affinity"]:
+        set_one("cpu_affinity", limits["cpu_affinity"], os.sched_setaffinity, 0, limits["cpu_affinity"])
+    if limits["oom_score_adj"] is not None:
+        set_one("oom_score_adj", limits["oom_score_adj"], write_oom_score, limits["oom_score_adj"])
+    if limits["rlimits"]:
+        import resource  # most applications have none
+
+        for name, value in limits["rlimits"].items():
+            set_one(name, value, resource.setrlimit, getattr(resource, name), (value, value))
+
+
+def set_one(name: str, value: Any, act: Callable[..., None], *arguments: Any) -> None:
+    try:
+        act(*arguments)
+    except (OSError, ValueError) as error:
+        raise Refusal(
+            "limit-refused",
+            f"user {user_name()} cannot set {name} to {value}: {error}",
+            "a login profile may have lowered the limits (`load_shell_envvars`); else choose another value",
+        ) from None
+
+
+def write_oom_score(score: int) -> None:
+    with open("/proc/self/oom_score_adj", "w") as stream:
+        stream.write(str(score))
 
 
 def work_out_environment(parameters: dict[str, Any]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from passenger.cli.colour import wants_colour
 from passenger.errors import InvalidConfigurationError
 
 if TYPE_CHECKING:
+    from passenger.config.bounds import Bounds
     from passenger.config.document import Document
     from passenger.config.host import Host
     from passenger.config.load import Loaded
@@ -112,7 +113,14 @@ def validation_host() -> Host:
     """This machine, for the E4xx checks."""
     from passenger.config.host import SystemHost
 
-    return SystemHost()
+    return SystemHost(_bounds)
+
+
+def _bounds() -> Bounds:
+    """Loaded only when an application has limits."""
+    from passenger.posix.bounds import own_bounds
+
+    return own_bounds()
 
 
 def report_on(loaded: Loaded, *, stream_is_colour: bool) -> str:

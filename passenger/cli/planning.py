@@ -2,7 +2,8 @@
 
 Who runs as whom (design: section 9). Started as an ordinary user, everything runs as that user. Started as root:
 nginx workers run as `nginx.user`; the core as `core.user` (else `default_user`), unless some application runs as
-another user or group than the core's own, which only root can arrange: then the core keeps root.
+another user or group than the core's own, or has limits beyond ours or a cgroup, which only root can arrange: then the
+core keeps root.
 
 Rules.
 1. Facts about the host come in through `PlanningHost`; nothing is started, bound or written here.
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 
 from passenger import __version__
 from passenger.cli.readers import reader_ids
+from passenger.config.bounds import Bounds, needs_root
 from passenger.config.ids import numeric_id
 from passenger.config.model import InstanceConfig
 from passenger.config.paths import InstancePaths, instance_paths
@@ -55,6 +57,8 @@ class PlanningHost:
     app_identity: Callable[[str, InstanceConfig], Identity | None]
     """Who the processes of an application run as when started as root; None = it cannot be said now."""
     core_argv: list[str]
+    bounds: Callable[[], Bounds] = Bounds
+    """Our own limits; asked only when an application has some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,10 @@ def identities(config: InstanceConfig, host: PlanningHost) -> Identities:
     group = config.instance.nginx.group
     nginx_gid = nginx.gid if group is None else _gid(host.accounts, group, "nginx.group")
     core = _core_identity(config, host.accounts)
-    keeps_root = any(_needs_root(host.app_identity(name, config), core) for name in config.apps)
+    keeps_root = any(
+        _needs_root(host.app_identity(name, config), core) or needs_root(app, host.bounds)
+        for name, app in config.apps.items()
+    )
     return Identities(
         nginx=nginx,
         nginx_group=group if group is not None else host.group_name(nginx_gid),

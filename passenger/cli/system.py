@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def planning_host() -> PlanningHost:
     """This machine, for planning."""
     from passenger.cli.spawning import app_identity
+    from passenger.posix.bounds import own_bounds
     from passenger.posix.cgroup import visible_cpus
     from passenger.posix.users import SystemAccounts
     from passenger.webserver import render
@@ -40,6 +41,7 @@ def planning_host() -> PlanningHost:
         urls=urls,
         app_identity=app_identity,
         core_argv=python_module("passenger.core"),
+        bounds=own_bounds,
     )
 
 

@@ -46,6 +46,8 @@ _CROSS: Final = {
     "E313": "the name of the startup file does not tell the application's type",
     "E315": "an application's user or group is among the readers of its instance",
     "E314": "a listener of PROXY protocol without anybody to take it from",
+    "E340": "a limit of memory is not below the one that ends processes",
+    "E341": "a limit leaves nothing to the application",
     "W301": "an instance has no applications",
     "W302": "error pages with internals are shown in production",
     "W303": "`max_instances` is greater than `max_pool_size` and cannot be reached",
@@ -72,9 +74,13 @@ _HOST: Final = {
     "E415": "Passenger's own files are closed for the application's user",
     "E416": "a log file cannot be written",
     "E417": "a reader of the instance is nobody on this machine, or could not reach it",
+    "E420": "a limit of an application is beyond what may be set here",
+    "E421": "a CPU does not exist",
+    "E422": "no cgroup can be made for an application",
     "W401": "the kernel's limit of waiting connections is low",
     "W402": "a listener on IPv6 may hold the port on IPv4 as well",
     "W403": "everybody may change the configuration file that root acts on",
+    "W420": "the memory limits allow more than there is",
 }
 
 CODES: Final[Mapping[str, str]] = MappingProxyType({**READING_CODES, **_SHAPE, **_CROSS, **_HOST})

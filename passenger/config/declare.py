@@ -10,7 +10,8 @@ from dataclasses import MISSING, Field, dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-Unit = Literal["", "duration", "size", "path"]
+Unit = Literal["", "duration", "size", "amount", "path"]
+"""`amount`: a text such as a size, in a form of its own (`pattern`); a bare number lacks its unit here, too."""
 Reload = Literal["live", "restart"]
 
 NO_TABLE: Final[Mapping[str, Any]] = MappingProxyType({})

@@ -13,12 +13,13 @@ import pwd
 import shutil
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Final, Protocol
 
 from passenger import resources
+from passenger.config.bounds import Bounds
 from passenger.config.build import Built
 from passenger.config.document import Document
 from passenger.config.findings import Findings
@@ -100,6 +101,9 @@ class Host(Protocol):
         ...
 
     def may_bind_low_ports(self) -> bool: ...
+    def bounds(self) -> Bounds:
+        """What we may do about limits of processes."""
+        ...
 
 
 def check(
@@ -115,6 +119,7 @@ def check(
     from passenger.config.access import Access
     from passenger.config.host_apps import AppChecks
     from passenger.config.host_instances import InstanceChecks
+    from passenger.config.host_limits import check_limits
     from passenger.config.ports import check_ports
 
     access = Access(host)
@@ -131,10 +136,16 @@ def check(
         known = built.is_whole(*core, "default_user") and built.is_whole(*core, "default_group")
         if built.is_whole("apps", name) and known and instance in built.config.instances:
             apps.check(name, app, built.config.instances[instance].core)
+    check_limits(
+        document, {name: app for name, app in built.config.apps.items() if built.is_whole("apps", name)}, findings, host
+    )
 
 
 class SystemHost:
-    """This machine."""
+    """This machine. `bounds` is asked when an application has limits."""
+
+    def __init__(self, bounds: Callable[[], Bounds] = Bounds) -> None:
+        self._bounds = bounds
 
     @property
     def myself(self) -> Person:
@@ -212,6 +223,9 @@ class SystemHost:
             return FilePath(path).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
+
+    def bounds(self) -> Bounds:
+        return self._bounds()
 
     def may_bind_low_ports(self) -> bool:
         for line in self.text("/proc/self/status").splitlines():

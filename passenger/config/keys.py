@@ -22,8 +22,21 @@ from passenger.config.instance import Listener
 from passenger.config.model import App, Config, EnvValue
 
 Kind = Literal[
-    "string", "integer", "boolean", "duration", "size", "path", "strings", "listeners", "env", "table", "tables"
+    "string",
+    "integer",
+    "boolean",
+    "count",
+    "duration",
+    "size",
+    "path",
+    "strings",
+    "integers",
+    "listeners",
+    "env",
+    "table",
+    "tables",
 ]
+"""`count`: an integer, or a word (the key's `pattern`)."""
 
 TABLE_KINDS: Final = frozenset({"table", "tables", "env"})
 
@@ -63,21 +76,23 @@ def _spec(declared: Any, hint: Any) -> KeySpec:
 
 def _without_none(hint: Any) -> Any:
     if typing.get_origin(hint) is types.UnionType:
-        (hint,) = [part for part in typing.get_args(hint) if part is not type(None)]
+        parts = [part for part in typing.get_args(hint) if part is not type(None)]
+        return parts[0] if len(parts) == 1 else tuple(parts)
     return hint
 
 
 def _kind(hint: Any, declaration: Key) -> tuple[Kind, type | None]:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
-        return ("listeners", Listener) if arguments[0] is Listener else ("strings", None)
+        lists: dict[Any, tuple[Kind, type | None]] = {Listener: ("listeners", Listener), int: ("integers", None)}
+        return lists.get(arguments[0], ("strings", None))
     if origin is not None and issubclass(origin, Mapping):
         return ("env", None) if arguments[1] is EnvValue else ("tables", arguments[1])
     if isinstance(hint, type) and is_dataclass(hint):
         return "table", hint
     if declaration.unit in {"duration", "size", "path"}:
         return typing.cast("Kind", declaration.unit), None
-    scalars: dict[Any, Kind] = {str: "string", int: "integer", bool: "boolean"}
+    scalars: dict[Any, Kind] = {str: "string", int: "integer", bool: "boolean", (int, str): "count"}
     return scalars[hint], None
 
 

@@ -1,7 +1,7 @@
 """The configuration, typed: every key once, with its default, unit, document line, version and reload class.
 
 Instances are in `passenger.config.instance`, the keys of an application in layers, each on top of the one before
-(`app_program`, `app_processes`, `app_requests`), its tables and the whole here. Together they generate
+(`app_program`, `app_processes`, `app_requests`, `app_limits`), its tables and the whole here. Together they generate
 `schema/passenger.schema.json`, `docs/configuration.md` and `config/passenger.toml`
 (`python -m passenger.config.generate`); a test fails when one of them has drifted.
 
@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from passenger.config.app_requests import AppRequests
+from passenger.config.app_limits import AppLimits
 from passenger.config.declare import NO_TABLE, key
 from passenger.config.instance import Instance
 from passenger.config.patterns import ENV_GLOB_PATTERN
@@ -84,7 +84,7 @@ class AppInherit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class App(AppRequests):
+class App(AppLimits):
     """`[apps.NAME]`: one application. Any of these keys may stand in `[defaults]` for all of them."""
 
     env: Mapping[str, EnvValue] = key(

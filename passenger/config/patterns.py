@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from passenger.config.units import SIZE_PATTERN
+
 NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
 NAME_HELP: Final = "letters, digits, `_`, `.` and `-`, at most 63, starting with a letter or digit"
 ENV_NAME_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -17,3 +19,15 @@ HOST_PATTERN: Final = rf"^(?=.{{1,253}}$)(\*\.)?{_HOST_PART}(\.{_HOST_PART})*$"
 _URI_PART: Final = r"\.*[A-Za-z0-9_~-][A-Za-z0-9_.~-]*"
 BASE_URI_PATTERN: Final = rf"^/({_URI_PART}(/{_URI_PART})*)?$"
 """No part of dots alone: clients and nginx resolve `.` and `..`, so that nothing would ever arrive there."""
+
+_SIZE: Final = SIZE_PATTERN.removeprefix("^").removesuffix("$")
+_PERCENT: Final = r"[0-9]{1,3}(\.[0-9]{1,3})?%"
+SHARE_PATTERN: Final = r"^([0-9]{1,2}(\.[0-9]{1,3})?|100)%$"
+SHARE_HELP: Final = "a share from `0%` to `100%`"
+AMOUNT_PATTERN: Final = rf"^({_SIZE}|{_PERCENT})$"
+AMOUNT_HELP: Final = "a size such as `512MiB`, or a share of the memory that the instance may use, such as `25%`"
+ROOM_PATTERN: Final = rf"^({_SIZE}|unlimited)$"
+ROOM_HELP: Final = "a size such as `64MiB`, or `unlimited`"
+CPUS_PATTERN: Final = r"^[0-9]{1,5}(\.[0-9]{1,3})?%?$"
+CPUS_HELP: Final = "a share of one CPU such as `50%` or `150%`, or a number of CPUs such as `1.5`"
+UNLIMITED_PATTERN: Final = r"^unlimited$"

@@ -18,10 +18,12 @@ TYPES: Final[dict[Kind, str]] = {
     "string": "string",
     "integer": "integer",
     "boolean": "boolean",
+    "count": "integer or string",
     "duration": "duration",
     "size": "size",
     "path": "path",
     "strings": "array of strings",
+    "integers": "array of integers",
     "listeners": "array of strings or tables",
     "env": "table of strings",
     "table": "table",
@@ -96,7 +98,7 @@ def _row(spec: KeySpec, at: str) -> str:
         about += f" Form: {key.pattern_help}."
     if limits := _limits(spec):
         about += f" {limits}."
-    unit = key.unit if key.unit in {"duration", "size"} else ""
+    unit = {"duration": "duration", "size": "size", "amount": "size"}.get(key.unit, "")
     name = f"[`{spec.name}`](#{at})" if spec.table and spec.kind != "listeners" else f'<a id="{at}"></a>`{spec.name}`'
     cells = [name, TYPES[spec.kind], _default(spec), unit, key.reload, key.since, about]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
@@ -107,7 +109,8 @@ def _limits(spec: KeySpec) -> str:
     for word, bound in (("At least", spec.key.minimum), ("At most", spec.key.maximum)):
         if bound is not None:
             value = float(bound) if spec.kind == "duration" else int(bound)
-            bounds.append(f"{word} `{plain(spec, value)}`")
+            shown = value if spec.kind == "integers" else plain(spec, value)
+            bounds.append(f"{word} `{shown}`")
     return ". ".join(bounds)
 
 

@@ -43,8 +43,8 @@ def _decode(kind: Any, data: Any) -> Any:
     if origin is types.UnionType or origin is typing.Union:
         if data is None:
             return None
-        (inner,) = [a for a in typing.get_args(kind) if a is not type(None)]
-        return _decode(inner, data)
+        inner = [a for a in typing.get_args(kind) if a is not type(None)]
+        return _decode(inner[0], data) if len(inner) == 1 else data  # several kinds: plain ones
     if origin is tuple:
         inner = typing.get_args(kind)[0]
         return tuple(_decode(inner, item) for item in data)

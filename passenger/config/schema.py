@@ -116,7 +116,7 @@ class _Judge:
             names = {"pattern": self.pattern(ENV_NAME_PATTERN)}
             text = self.text({"type": "string", "pattern": self.pattern(ENV_TEXT)})
             return {"type": "object", "propertyNames": names, "additionalProperties": text}
-        if spec.kind in {"strings", "listeners"}:
+        if spec.kind in {"strings", "integers", "listeners"}:
             return self._list(spec, at)
         return self.text(self._scalar(spec)) if self._is_text(spec) else self._scalar(spec)
 
@@ -136,6 +136,8 @@ class _Judge:
     def _list(self, spec: KeySpec, at: str) -> Schema:
         if spec.kind == "strings":
             return {"type": "array", "items": self.text(self._string(spec))}
+        if spec.kind == "integers":
+            return {"type": "array", "items": self._integer(spec)}
         address = self._string(keys_of(Listener)["address"])
         item = {
             "type": ["string", "object"],
@@ -149,15 +151,22 @@ class _Judge:
         if spec.kind == "boolean":
             return {"type": "boolean"}
         if spec.kind == "integer":
-            low, high = spec.key.minimum, spec.key.maximum
-            schema: Schema = {"type": "integer"}
-            if low is not None:
-                schema["minimum"] = int(low)
-            schema["maximum"] = LARGEST_INTEGER if high is None else int(high)
-            return schema
+            return self._integer(spec)
+        if spec.kind == "count":
+            # A rule about numbers leaves strings alone, and the other way round.
+            word = {"type": ["integer", "string"], "pattern": self.pattern(spec.key.pattern)}
+            return {**self._integer(spec), **word}
         if spec.kind in {"duration", "size"}:
             return {"type": "string", "pattern": self.pattern(_unit_pattern(spec))}
         return self._string(spec)
+
+    def _integer(self, spec: KeySpec) -> Schema:
+        low, high = spec.key.minimum, spec.key.maximum
+        schema: Schema = {"type": "integer"}
+        if low is not None:
+            schema["minimum"] = int(low)
+        schema["maximum"] = LARGEST_INTEGER if high is None else int(high)
+        return schema
 
     def _string(self, spec: KeySpec) -> Schema:
         if spec.key.choices:
@@ -220,7 +229,7 @@ def plain(spec: KeySpec, value: Any) -> Any:
         return size_text(value)
     if spec.kind == "listeners":
         return [item.address for item in value]
-    if spec.kind == "strings":
+    if spec.kind in {"strings", "integers"}:
         return list(value)
     if isinstance(value, Mapping):
         return {name: item.value if isinstance(item, EnvValue) else item for name, item in value.items()}

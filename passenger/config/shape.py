@@ -131,7 +131,7 @@ def _missing(findings: Findings, path: Path, fault: Fault) -> None:
 
 def _wrong_type(findings: Findings, path: Path, fault: Fault) -> None:
     spec = None if isinstance(path[-1], int) else spec_at(path)
-    if spec and spec.kind in {"duration", "size"} and is_number(fault.value):
+    if spec and spec.key.unit in {"duration", "size", "amount"} and is_number(fault.value):
         _without_unit(findings, path, spec, fault.value)
         return
     wanted = fault.limit if isinstance(fault.limit, list) else [fault.limit]
@@ -149,11 +149,12 @@ def _wrong_type(findings: Findings, path: Path, fault: Fault) -> None:
 def _without_unit(findings: Findings, path: Path, spec: KeySpec, number: float) -> None:
     guess = duration_guess(str(number)) if spec.kind == "duration" else size_guess(str(number))
     units = "ms, s, m, h, d" if spec.kind == "duration" else "B, KiB, MiB, GiB, KB, MB, GB"
+    kind = "size" if spec.key.unit == "amount" else spec.kind
     fix = f'write `{spec.name} = "{guess}"`' if guess else f"write a string with one of the units {units}"
     findings.add(
         "E209",
         path,
-        f"`{spec.name}` is a {spec.kind} and needs a unit",
+        f"`{spec.name}` is a {kind} and needs a unit",
         label=fix,
         help=f"units are {units}",
     )
@@ -185,7 +186,7 @@ def _malformed(findings: Findings, path: Path, fault: Fault) -> None:
     elif spec and spec.kind == "listeners":
         _bad_form(findings, path, _address_help(path), text)
     elif spec and spec.key.pattern:
-        _bad_form(findings, path, spec.key.pattern_help, text)
+        _bad_form(findings, path, spec.key.pattern_help, text, help=_form_help(spec, path, text))
     else:
         findings.add(
             "E212",
@@ -195,14 +196,21 @@ def _malformed(findings: Findings, path: Path, fault: Fault) -> None:
         )
 
 
-def _bad_form(findings: Findings, path: Path, form: str, text: str) -> None:
+def _form_help(spec: KeySpec, path: Path, text: str) -> str:
+    if spec.kind == "count" and text.isascii() and text.isdecimal():
+        return _bare(path, text)
+    guess = size_guess(text) if spec.key.unit == "amount" else ""
+    return f'write `"{guess}"`' if guess else ""
+
+
+def _bad_form(findings: Findings, path: Path, form: str, text: str, *, help: str = "") -> None:  # noqa: A002
     guess = address_guess(text) if form.startswith("ADDRESS") else ""
     findings.add(
         "E206",
         path,
         f"{_called(path)} cannot be {findings.quote(path, text)}",
         label=f"expected {form}",
-        help=f'write `"{guess}"`' if guess else "",
+        help=f'write `"{guess}"`' if guess else help,
     )
 
 
@@ -269,7 +277,7 @@ def _type_help(path: Path, wanted: Iterable[str], value: object) -> str:
     if wanted == ["string"] and (is_number(value) or isinstance(value, bool)):
         return f'put it into quotes: `"{str(value).lower()}"`'
     if wanted == ["integer"] and isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
-        return f"leave out the quotes: `{path[-1]} = {value}`"
+        return _bare(path, value)
     if wanted == ["boolean"]:
         words = {"true": "true", "yes": "true", "on": "true", "1": "true"}
         words |= {"false": "false", "no": "false", "off": "false", "0": "false"}
@@ -284,6 +292,10 @@ def _type_help(path: Path, wanted: Iterable[str], value: object) -> str:
     if wanted == ["string"] and isinstance(value, dict):
         return 'a table here is `{ file = "..." }` or `{ env = "NAME", default = "..." }`, with no other key'
     return ""
+
+
+def _bare(path: Path, value: str) -> str:
+    return "leave out the quotes: " + (f"`{value}`" if isinstance(path[-1], int) else f"`{path[-1]} = {value}`")
 
 
 def type_name(value: object) -> str:

@@ -61,6 +61,23 @@ OTHER_NAMES: Final = {
     "ssl_certificate": "tls_certificate",
     "ssl_certificate_key": "tls_certificate_key",
     "max_body_size": "client_max_body_size",
+    "as": "address_space",
+    "limit_as": "address_space",
+    "max_requests_per_worker": "max_requests",
+    "reload_on_as": "memory_limit",
+    "reload_on_rss": "memory_limit",
+    "evil_reload_on_rss": "hard_memory_limit",
+    "max_memory": "memory_limit",
+    "max_worker_lifetime": "max_worker_age",
+    "max_lifetime": "max_worker_age",
+    "oom_score": "oom_score_adj",
+    "ulimit": "rlimits",
+    "ulimits": "rlimits",
+    "limits": "rlimits",
+    "open_files": "nofile",
+    "priority": "nice",
+    "affinity": "cpu_affinity",
+    "cpuset": "cpu_affinity",
 }
 """Names that other servers, and Passenger's own Nginx and Apache modules, use for what a key here does."""
 

@@ -51,6 +51,8 @@ class Values:
                 self._networks(path, raw)
             paths = spec.key.unit == "path"
             return tuple(self._path(spec, (*path, i), item) if paths else item for i, item in enumerate(raw))
+        if spec.kind == "integers":
+            return tuple(raw)
         if spec.name == "address" or (spec.name == "listen" and isinstance(raw, str)):
             self._address(path, raw)
         return raw

@@ -93,6 +93,8 @@ def _check_registers(ledger: Ledger, groups: list[Group]) -> None:
     registers = (ledger.starving, ledger.rolling, ledger.wanting, ledger.above_minimum, ledger.backing_off)
     for register in registers:
         _true(set(register) <= known, "registers name known groups", register)
+    aging = {group for group in groups if group.enabled and group.app.max_worker_age}
+    _true(aging == set(ledger.aging), "groups whose processes have a greatest age are registered", ledger)
     above = {group for group in groups if group.enabled > group.minimum}
     _true(above == set(ledger.above_minimum), "groups above their minimum are registered", ledger)
     turns = ledger.limits.max_parallel_spawns - ledger.spawning

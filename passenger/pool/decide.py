@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from passenger.pool import demand, ending, reconfiguring, rolling
+from passenger.pool import demand, ending, reconfiguring, rolling, wear
 from passenger.pool.actions import Action, Dispose, Grant, Kill, Refuse, Terminate, Watch
 from passenger.pool.backoff import QUICK_EXIT
 from passenger.pool.events import (
@@ -78,6 +78,7 @@ def _departed(ledger: Ledger, event: Departed, now: float, actions: list[Action]
 def _released(ledger: Ledger, event: Released, now: float, actions: list[Action]) -> None:
     process = event.session.process
     _end_session(event.session, now)
+    wear.note_requests(ledger, process)
     if process.state is ProcessState.DRAINING and not process.sessions:
         begin_stop(ledger, process, now, actions)
     if ledger.starving and process in ledger.idle:
@@ -118,7 +119,9 @@ def _ready(ledger: Ledger, event: Ready, now: float, actions: list[Action]) -> N
         actions.append(Watch(process))
         begin_stop(ledger, process, now, actions)
         return
-    actions.append(Watch(ledger.attach(spawning, event.running, now=now)))
+    process = ledger.attach(spawning, event.running, now=now)
+    wear.set_limits(group, process)
+    actions.append(Watch(process))
     group.backoff.succeeded(now)
     ledger.backing_off.pop(group, None)
     ledger.look_around = True
@@ -181,6 +184,8 @@ def _ticked(ledger: Ledger, _: Ticked, now: float, actions: list[Action]) -> Non
         _press(process, now, actions)
     ending.press_draining(ledger, now, actions)
     ending.press_condemned(ledger, now, actions)
+    for process in wear.expire(ledger, now):
+        demand.place(ledger, process.group, now)
     for group in list(ledger.backing_off):
         if not group.backoff.is_waiting(now):
             del ledger.backing_off[group]

@@ -83,14 +83,6 @@ class Withdrawn:
 
 
 @dataclass(frozen=True, slots=True)
-class Worn:
-    """Another process is to take the place of this one, which serves until then."""
-
-    process: Process
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
 class Condemned:
     """Somebody wants the process to end without waiting for its requests."""
 
@@ -160,7 +152,6 @@ Event = (
     | SpawnFailed
     | Exited
     | Withdrawn
-    | Worn
     | Condemned
     | Outlived
     | RestartAsked

@@ -10,6 +10,7 @@ Rules.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -51,6 +52,8 @@ class Ledger:
         """Below `min_instances`, or more requests wait than there are places coming."""
         self.above_minimum: dict[Group, None] = {}
         self.backing_off: dict[Group, None] = {}
+        self.aging: dict[Group, None] = {}
+        """Groups whose processes have a greatest age."""
         self.look_around = False
         """Something changed that may let one group take the place of another's idle process."""
         self.is_stopping = False
@@ -71,7 +74,7 @@ class Ledger:
         """Whether something becomes due by time alone."""
         if self.starving or self.wanting or self.draining or self.stopping or self.condemned or self.backing_off:
             return True
-        return bool(self.above_minimum) and self.limits.pool_idle_time > 0
+        return bool(self.aging) or (bool(self.above_minimum) and self.limits.pool_idle_time > 0)
 
     def process(self, pid: int) -> Process | None:
         processes = (process for group in self.all_groups() for process in group.processes)
@@ -94,7 +97,7 @@ class Ledger:
 
     def forget_group(self, group: Group) -> None:
         del self.leaving[group]
-        for register in (self.starving, self.rolling, self.wanting, self.above_minimum, self.backing_off):
+        for register in (self.starving, self.rolling, self.wanting, self.above_minimum, self.backing_off, self.aging):
             register.pop(group, None)
 
     def begin_generation(self, group: Group, app: App) -> Generation:
@@ -176,6 +179,7 @@ class Ledger:
         """A process is ready; it takes requests from now on, or waits for the others of the first set."""
         group = spawning.group
         process = Process(group, spawning.generation, running, now=now)
+        process.luck = self.jitter()
         group.processes[process] = None
         group.places_each = process.concurrency
         group.aside[process] = None
@@ -231,6 +235,11 @@ class Ledger:
         process.state = ProcessState.DRAINING
         self.draining[process] = None
 
+    def outlive(self, process: Process, why: str) -> None:
+        """An enabled process is to be replaced for a reason of its own."""
+        process.retire_at = process.expires_at = math.inf
+        process.group.outlived.setdefault(process, why)
+
     def begin_stop(self, process: Process, *, now: float) -> None:
         self.draining.pop(process, None)
         process.state = ProcessState.STOPPING
@@ -255,6 +264,10 @@ class Ledger:
             self.above_minimum.pop(group, None)
         if group.enabled >= group.minimum:
             group.started = True
+        if group.enabled and group.app.max_worker_age:
+            self.aging[group] = None
+        else:
+            self.aging.pop(group, None)
 
     def __repr__(self) -> str:
         totals = f"enabled={self.enabled} spawning={self.spawning} room={self.room()} queue={len(self.waiting)}"

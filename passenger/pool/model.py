@@ -9,8 +9,10 @@ Rules.
 from __future__ import annotations
 
 import enum
-from collections import OrderedDict
-from typing import TYPE_CHECKING
+import math
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from passenger.config.model import App
 from passenger.pool.backoff import Backoff
@@ -22,6 +24,10 @@ from passenger.spawn.spawner import AppSocket, RunningProcess, SocketProtocol, S
 
 if TYPE_CHECKING:
     from passenger.pool.ledger import Ledger
+
+
+RETIREMENTS: Final = 5
+"""How many retirements of a group are remembered."""
 
 
 class ProcessState(enum.Enum):
@@ -95,19 +101,32 @@ class Spawning:
         return f"<Spawning {self.group.name} g{self.generation.number}{' surge' if self.surge else ''}>"
 
 
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """That a process was taken out of service."""
+
+    pid: int
+    why: str
+    at: float
+    processed: int
+
+
 class Process:
     """A process of an application that was ready once."""
 
     __slots__ = (
         "concurrency",
         "connect_password",
+        "expires_at",
         "generation",
         "group",
         "gupid",
         "last_used",
+        "luck",
         "only_socket",
         "pid",
         "processed",
+        "retire_at",
         "retired_at",
         "retired_why",
         "running",
@@ -139,6 +158,11 @@ class Process:
         self.started_at = now
         self.last_used = now
         """When it was last seen busy: the end of its last session, or when it became ready."""
+        self.luck = 0.0
+        """Its own share of the jitter of limits, in [0, 1)."""
+        self.retire_at = math.inf
+        """Number of requests after which it is worn."""
+        self.expires_at = math.inf
         self.retired_at = 0.0
         self.retired_why = ""
         self.stop_asked_at = 0.0
@@ -235,6 +259,8 @@ class Group:
         self.started = False
         """Had `min_instances` processes once, or could not start one."""
         self.counters = Counters()
+        self.retirements: deque[Retirement] = deque(maxlen=RETIREMENTS)
+        """The last ones."""
 
     @property
     def app(self) -> App:

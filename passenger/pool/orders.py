@@ -32,6 +32,11 @@ class Orders(abc.ABC):
         """The process with this pid, if it is one of an application and has not ended."""
         return self._ledger.process(pid)
 
+    def processes_of(self, app: str) -> list[Process]:
+        """All processes of an application that have not ended, whatever they do."""
+        group = self._ledger.groups.get(app)
+        return [] if group is None else list(group.processes)
+
     def withdraw(self, process: Process, why: str) -> None:
         """The process finishes its requests, gets no further one and ends; another one follows if it is needed."""
         self._step(ev.Withdrawn(process, why))

@@ -35,6 +35,7 @@ from passenger.pool.reload import Changes
 from passenger.pool.session import Refusal, RefusalReason, Session, Waiter
 from passenger.pool.snapshot import pool_status
 from passenger.pool.starts import CheckHealth, Starts, new_error
+from passenger.pool.wear import by_requests
 from passenger.spawn.spawner import Exit, SpawnerFactory
 from passenger.wire.status import PoolStatus
 
@@ -135,9 +136,13 @@ class Pool(Orders):
             session.socket.sessions -= 1
             process.processed += 1
             group.places.give_back(process, self._now())
+            if process.processed >= process.retire_at:
+                self.renew(process, by_requests(process))
         elif waiting > 1 and not self._is_acting and self._only_queue_changes(group):
             process.processed += 1
             self._pass_on(self._ledger.next_waiter(group), Session(process, session.socket))
+            if process.processed >= process.retire_at:
+                self.renew(process, by_requests(process))
         else:
             self._step(ev.Released(session))
 

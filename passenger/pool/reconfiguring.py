@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from passenger.pool import rolling
+from passenger.pool import rolling, wear
 from passenger.pool.actions import Action
 from passenger.pool.events import Reconfigured
 from passenger.pool.ledger import Ledger
@@ -44,4 +44,6 @@ def _change(ledger: Ledger, group: Group, event: Reconfigured) -> None:
     group.generation.app = event.apps[group.name]
     if group.fallback is not None:
         group.fallback.app = with_live_keys(group.fallback.app, group.app)
+    for process in group.processes:
+        wear.set_limits(group, process)
     ledger.note_size(group)

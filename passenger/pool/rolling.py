@@ -54,7 +54,7 @@ def outlived(ledger: Ledger, event: Outlived, now: float, actions: list[Action])
     """Event: a process is to be replaced, and to go when its successor is ready."""
     process = event.process
     if process.takes_requests():
-        process.group.outlived.setdefault(process, event.why)
+        ledger.outlive(process, event.why)
         settle(ledger, process.group, now, actions)
 
 

@@ -28,7 +28,7 @@ from passenger.pool.actions import (
     Spawn,
 )
 from passenger.pool.ledger import Ledger
-from passenger.pool.model import Group, Process, Spawning
+from passenger.pool.model import Group, Process, Retirement, Spawning
 from passenger.pool.restart import is_over
 from passenger.pool.session import Refusal, RefusalReason, Waiter
 
@@ -127,6 +127,7 @@ def _close(ledger: Ledger, group: Group, actions: list[Action]) -> None:
 def retire(ledger: Ledger, process: Process, why: str, now: float, actions: list[Action]) -> None:
     ledger.withdraw(process)
     process.retired_at, process.retired_why = now, why
+    process.group.retirements.append(Retirement(process.pid, why, now, process.processed))
     actions.append(Retire(process, why))
     if not process.sessions:
         begin_stop(ledger, process, now, actions)

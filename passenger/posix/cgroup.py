@@ -39,6 +39,11 @@ def visible_memory(*, root: str = "/") -> int | None:
     return min((limit for limit in [_machine_memory(base), *limits] if limit is not None), default=None)
 
 
+def own_v2_folder(*, root: str = "/") -> Path | None:
+    """The folder of the cgroup (v2) that holds this process; None where there is none."""
+    return next((folder for mount, folder in _own_folders(Path(root)) if mount.kind == "cgroup2"), None)
+
+
 def _levels(base: Path) -> Iterator[tuple[_Mount, Path]]:
     """Every cgroup that holds this process, with its ancestors up to the mount."""
     for mount, folder in _own_folders(base):

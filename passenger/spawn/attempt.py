@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Generic, TypeVar
 
 from passenger.log import Log
-from passenger.spawn import sockets
+from passenger.spawn import limits, sockets
 from passenger.spawn.failure import SpawnFailure
 from passenger.spawn.journey import Journey, Stages, Step
 from passenger.spawn.launch import launch
@@ -129,6 +129,7 @@ def start_program(
         first_step=Step.PREPARER if decided.shell is None else Step.SHELL,
         stages=stages,
         talk=talk,
+        set_limits=lambda: limits.set_on(child.pid, decided.limits, decided.name, decided.context.cgroups),
     )
     return Attempt(decided, journey, process, negotiation)
 

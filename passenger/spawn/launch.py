@@ -100,6 +100,7 @@ def _parameters(spec: SpawnSpec, program: tuple[str, ...] | None) -> int:
         },
         "directory": spec.app.app_root,
         "umask": spec.context.umask,
+        "limits": spec.limits.own_part(waits=program is not None and spec.limits.needs_help),
         "unset": ["_", "OLDPWD", "SHLVL", "BASH_ENV", "ENV"],
         "environ": dict(spec.variables),
         "program": None if program is None else list(program),

@@ -9,6 +9,7 @@ Rules.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from passenger.errors import ProtocolError
@@ -37,6 +38,7 @@ class Negotiation:
         first_step: Step,
         stages: Stages,
         talk: SpawnTalk,
+        set_limits: Callable[[], None] | None = None,
     ) -> None:
         self.result: asyncio.Future[Ready] = loop.create_future()
         self.is_over_by_itself = False
@@ -46,6 +48,7 @@ class Negotiation:
         self._request = request
         self._stages = stages
         self._talk = talk
+        self._set_limits = set_limits
         self._reports = control.Decoder(max_line=MAX_REPORT)
         self._report = None
         if report_fd is not None:
@@ -119,12 +122,24 @@ class Negotiation:
     def _reported_one(self, message: dict[str, Any]) -> None:
         if message.get("step") == "started":
             self._journey.begin(Step.PREPARER)
+        elif message.get("step") == "limits" and self._set_limits is not None:
+            self._limit(self._set_limits)
         elif message.get("step") == "prepared":
             self._prepared = True
         elif isinstance(problem := message.get("error"), dict):
             category, summary, hint = (str(problem.get(key, "")) for key in ("category", "message", "hint"))
             self.is_over_by_itself = True
             self._fail(SpawnFailure(category, summary, hint=hint))
+
+    def _limit(self, set_limits: Callable[[], None]) -> None:
+        """It waits for what only we may set: do so, and tell it."""
+        self._set_limits = None
+        try:
+            set_limits()
+        except SpawnFailure as failure:
+            self._fail(failure)
+        else:
+            self._process.write_request(b"\n")
 
     def _report_ended(self) -> None:
         if self._prepared:

@@ -19,11 +19,15 @@ from typing import Final
 from passenger import resources
 from passenger.config import apptypes
 from passenger.config.apptypes import AppType
+from passenger.config.bounds import Bounds
 from passenger.config.model import App
+from passenger.posix.delegation import AppCgroups
 from passenger.posix.users import Accounts, Identity, IdentityError, SystemAccounts, Wish, identity_for
 from passenger.spawn import environment
 from passenger.spawn.failure import SpawnFailure
+from passenger.spawn.limits import SpawnLimits, limits_for
 
+NO_BOUNDS: Final = Bounds()
 LOGIN_SHELLS: Final = frozenset({"bash", "zsh", "ksh", "mksh", "sh", "dash", "ash"})
 """Shells that understand `-lc 'exec "$@"'`; users of others get no shell step."""
 LEVEL_NUMBERS: Final = {"error": "1", "warn": "2", "info": "4", "debug": "5"}
@@ -51,6 +55,10 @@ class SpawnContext:
     uid: int
     gid: int
     groups: tuple[int, ...]
+    bounds: Bounds = NO_BOUNDS
+    """Our own limits."""
+    cgroups: AppCgroups | None = None
+    """None = no application has a cgroup of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +77,7 @@ class SpawnSpec:
     """Configuration key of the interpreter; "" for Passenger's own."""
     is_preloader: bool
     inherited: Mapping[str, str]
+    limits: SpawnLimits
     variables: Mapping[str, str]
     """Set over everything that is inherited: Passenger's and the configuration's."""
     request: Mapping[str, str]
@@ -117,6 +126,7 @@ def work_out(name: str, app: App, context: SpawnContext, *, preload: bool = Fals
         interpreter_key=kind.interpreter,
         is_preloader=script is not None,
         inherited=environment.inherited(context.environ, identity, app.inherit),
+        limits=limits_for(app, context.bounds),
         variables=variables,
         request=request | {"spawn_method": "smart" if script else "direct"},
     )

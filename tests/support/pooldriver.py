@@ -266,6 +266,8 @@ def random_app(name: str, random: Random) -> App:
         max_request_queue_size=random.choice((0, 1, 3, 10)),
         app_env=random.choice(("production", "production", "staging")),
         shutdown_timeout=random.choice((0.1, 10.0)),
+        max_requests=random.choice((0, 0, 1, 5)),
+        max_worker_age=random.choice((0.0, 0.0, 3.0, 50.0)),
         drain_timeout=random.choice((0.0, 5.0, 600.0)),
         restart_method=random.choice(("rolling", "rolling", "blocking")),
         max_surge=random.choice((1, 1, 2, 5)),

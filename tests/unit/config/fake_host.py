@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from passenger.config.bounds import Bounds
 from passenger.config.host import Facts, Person
 from passenger.config.host_instances import SOMAXCONN
 from passenger.config.ports import PRIVILEGED_LIMIT
@@ -45,6 +46,7 @@ class FakeHost:
     acls: frozenset[str] = frozenset()
     closed_to_us: frozenset[str] = frozenset()
     low_ports: bool = True
+    limits: Bounds = field(default_factory=Bounds)
     interpreter: str = "/usr/bin/python3"
     helper_scripts: str = "/usr/share/passenger/helper_scripts"
 
@@ -89,6 +91,9 @@ class FakeHost:
 
     def text(self, path: str) -> str:
         return self.texts.get(path, "")
+
+    def bounds(self) -> Bounds:
+        return self.limits
 
     def may_bind_low_ports(self) -> bool:
         return self.low_ports
@@ -163,6 +168,17 @@ def named(name: str) -> FakeHost:
     elif name == "busy":
         host.texts["/proc/net/tcp"] = socket_table("0100007F:1F90", "00000000:0050")
         host.texts["/proc/net/tcp6"] = socket_table("0" * 32 + ":0051")
+    elif name == "small":
+        host.limits = Bounds(
+            hard={"RLIMIT_NOFILE": 1024, "RLIMIT_NPROC": 500},
+            may_raise=False,
+            may_hurry=False,
+            nice=0,
+            oom_score_adj=0,
+            cpus=frozenset({0, 1, 4}),
+            memory=1 << 30,
+            cgroup_problem="/sys/fs/cgroup/user.slice belongs to somebody else",
+        )
     elif name == "slow-kernel":
         host.texts[SOMAXCONN] = "128\n"
     elif name == "closed-install":

@@ -72,6 +72,8 @@ def test_example_shows_every_key() -> None:
         "instances.admin": document["instances"]["main"]["admin"],
         "apps.inherit": document["apps"]["blog"]["inherit"],
         "apps.nginx": document["apps"]["blog"]["nginx"],
+        "apps.rlimits": document["apps"]["blog"]["rlimits"],
+        "apps.cgroup": document["apps"]["blog"]["cgroup"],
     }
     assert set(shown) == set(tables()) - {""}
     for name, table in shown.items():

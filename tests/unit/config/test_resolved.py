@@ -27,6 +27,8 @@ def _values(spec: KeySpec) -> st.SearchStrategy[Any]:
         "size": st.integers(0, 2**50),
         "duration": st.floats(0, 1e7, allow_nan=False),
         "boolean": st.booleans(),
+        "count": st.integers(0, 2**30) | st.just("unlimited"),
+        "integers": st.lists(st.integers(0, 64), max_size=3).map(tuple),
         "strings": st.lists(_TEXT, max_size=3).map(tuple),
         "env": st.dictionaries(_TEXT, st.builds(EnvValue, _TEXT, secret=st.booleans()), max_size=3).map(
             MappingProxyType
