@@ -37,8 +37,9 @@ module PhusionPassenger
         @env["rack.hijack"] = method(:hijack)
       end
 
-      def run
-        answer
+      # `interruption`: for a request that runs too long.
+      def run(interruption)
+        interruption.run(@connection) { answer }
       rescue Exception => error # rubocop:disable Lint/RescueException -- also `exit` and a SyntaxError want an answer
         failed(error)
       ensure
@@ -85,6 +86,8 @@ module PhusionPassenger
 
       def failed(error)
         @error = error
+        return @outcome ||= :close if error.is_a?(RequestTimeout) # its client has an answer, the log what was interrupted
+
         @fatal = error if ENDS_PROCESS.any? { |kind| error.is_a?(kind) }
         Failure.log(error) unless CONNECTION_ENDS.any? { |kind| error.is_a?(kind) } && Peer.gone?(@connection)
         return if @outcome == :taken

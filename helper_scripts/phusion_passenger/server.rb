@@ -1,7 +1,9 @@
 # frozen_string_literal: true
 
+require_relative "control"
 require_relative "events"
 require_relative "failure"
+require_relative "interruption"
 require_relative "listener"
 require_relative "worker"
 
@@ -10,7 +12,8 @@ module PhusionPassenger
     # The listening socket of a process, the threads behind it, and the end of it all.
     #
     # Rules.
-    # 1. The main thread watches for the sign to stop: the end of the spawner's side, or SIGTERM.
+    # 1. The main thread watches for the sign to stop: the end of the spawner's side, or SIGTERM. It also hears there which
+    #    requests have run too long, and interrupts them.
     # 2. Then nothing new is taken, idle connections are closed, requests in progress are finished, the process ends.
     # 3. The threads learn of it by a pipe that comes to its end, so that none of them can miss it.
     class Server
@@ -19,7 +22,8 @@ module PhusionPassenger
       # `control`: the spawner's side. Raises SystemCallError when there can be no socket.
       def initialize(app:, control:, socket_dir:, password:, threads:)
         @app = app
-        @control = control
+        @control = Control.new(control)
+        @workers = []
         @password = password.b
         @threads = threads
         @listener = Listener.new(socket_dir, "ruby")
@@ -45,8 +49,9 @@ module PhusionPassenger
       # Serve until told to stop; returns the exit status.
       def run
         vocabulary = {}
-        threads = Array.new(@threads) do |number|
-          Thread.new { work(Worker.new(self, vocabulary)) }.tap { |thread| thread.name = "request-#{number + 1}" }
+        @workers = Array.new(@threads) { Worker.new(self, vocabulary) }
+        threads = @workers.each_with_index.map do |worker, number|
+          Thread.new { worker.interruption.guard { work(worker) } }.tap { |thread| thread.name = "request-#{number + 1}" }
         end
         wait_for_the_end
         @stopper.close
@@ -121,16 +126,13 @@ module PhusionPassenger
         stop_after(error)
       end
 
-      # What comes on the spawner's side means nothing; its end does.
       def wait_for_the_end
         loop do
           ready, = IO.select([@control, @wake])
-          return if ready.include?(@wake)
+          return if ready.include?(@wake) || !(names = @control.heard)
 
-          @control.sysread(4096)
+          names.product(@workers) { |name, worker| worker.interruption.interrupt(name) }
         end
-      rescue EOFError, SystemCallError
-        nil
       end
 
       # Safe in a signal handler.

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "exchange"
+require_relative "interruption"
 require_relative "request"
 
 module PhusionPassenger
@@ -16,7 +17,11 @@ module PhusionPassenger
       READ = 65_536
       LARGEST_HEAD = 17 * 1024 * 1024
 
+      # For a request that runs too long.
+      attr_reader :interruption
+
       def initialize(server, vocabulary)
+        @interruption = Interruption.new
         @server = server
         @vocabulary = vocabulary
         @rewindable = Request.rewindable?
@@ -89,7 +94,7 @@ module PhusionPassenger
         input = Input.new(connection, held, length && length - held.bytesize)
         input = RewindableInput.new(input) if @rewindable
         exchange = Exchange.new(@server.app, request, connection, input, rest, @vocabulary, !@server.stopping?)
-        exchange.run
+        exchange.run(@interruption)
         @server.stop_after(exchange.fatal) if exchange.fatal
         @taken = exchange.outcome == :taken
         rest if exchange.outcome == :keep

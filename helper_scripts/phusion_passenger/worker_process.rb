@@ -16,10 +16,15 @@ module PhusionPassenger
         server = start(app, options, talk, forked)
         return 1 unless server
 
-        talk.say("\n!> Ready\n#{server.announcement}!> \n")
+        talk.say("\n!> Ready\n#{server.announcement}#{interrupts(options)}!> \n")
         status = server.run
         stopping
         status
+      end
+
+      # What is said to a spawner that would interrupt requests in this way.
+      def interrupts(options)
+        options["interrupts"] == Control::OFFER ? "!> interrupts: #{Control::OFFER}\n" : ""
       end
 
       # The server, ready to be announced; nil when that failed and was explained.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import socket
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -217,6 +219,13 @@ class AsgiLoader:
     def errors(self) -> str:
         """What it wrote to stderr so far."""
         return os.pread(self.stderr, 1_000_000, 0).decode()
+
+    def wait_for_error(self, text: str) -> None:
+        """Until it has written that to stderr."""
+        deadline = time.monotonic() + DEADLINE
+        while text not in self.errors():
+            assert time.monotonic() < deadline, f"{text!r} is not in {self.errors()!r}"
+            select.select([], [], [], 0.005)
 
     def interrupt(self, connection: Answers) -> None:
         """What the core says when a request has run too long."""
