@@ -1,4 +1,4 @@
-"""Files that `passenger start` writes for the operator: the log file and the PID file."""
+"""The log file of `passenger start`, and what stands in for a terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 from passenger.errors import HostError
 
 LOG_MODE = 0o640
-PID_MODE = 0o644
 STDIN, STDOUT, STDERR = 0, 1, 2
 
 
@@ -28,17 +27,6 @@ def close_input() -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, STDIN)
     os.close(null)
-
-
-def write_pid_file(path: str, pid: int) -> None:
-    """The number and a newline, in place of what was there. Raises HostError."""
-    descriptor = _open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, PID_MODE, "PID file")
-    try:
-        os.write(descriptor, f"{pid}\n".encode())
-    except OSError as error:
-        raise HostError(f"cannot write PID file {path}: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
 
 
 def _open(path: str, flags: int, mode: int, what: str) -> int:

@@ -43,7 +43,7 @@ from passenger.instance.registry import find_instances
 @click.option(
     "--daemonize", "-d", is_flag=True, help="Return when the instance is ready; it goes on in the background."
 )
-@click.option("--pid-file", metavar="FILE", help="Write the process id of the watchdog there.")
+@click.option("--pid-file", metavar="FILE", help="Write the process id of the watchdog there; removed at the end.")
 @click.option(
     "--log-file", metavar="FILE", help="Append all output there.  [default with --daemonize: passenger.NAME.log]"
 )
@@ -80,14 +80,14 @@ def start(
     source = find_source(request)
     refuse_second(request, source)
     plans = make_plans(request, source)
+    if pid_file is not None:
+        plans = [replace(plan, pid_file=str(Path(pid_file).absolute())) for plan in plans]
     if daemonize:
         log = Path(log_file or f"passenger.{plans[0].name}.log").absolute()
-        return _background([replace(plan, log_file=str(log)) for plan in plans], log, pid_file)
+        return _background([replace(plan, log_file=str(log)) for plan in plans], log)
     if log_file is not None:
         outputs.redirect_output(outputs.open_log(log_file))
         plans = [replace(plan, log_file=str(Path(log_file).absolute())) for plan in plans]
-    if pid_file is not None:
-        outputs.write_pid_file(pid_file, os.getpid())
     return become_watchdog(plans, os.environ)
 
 
@@ -128,10 +128,8 @@ def refuse_second(request: StartRequest, source: Source) -> None:
             )
 
 
-def _background(plans: list[Plan], log_file: Path, pid_file: str | None) -> int:
+def _background(plans: list[Plan], log_file: Path) -> int:
     pid = run_in_background(plans, log_file=str(log_file), environ=os.environ, become=become_watchdog)
-    if pid_file is not None:
-        outputs.write_pid_file(pid_file, pid)
     for plan in plans:
         print(f"instance {plan.name} is ready (pid {pid}, log {log_file})")
         for app, url in plan.urls.items():

@@ -15,7 +15,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from passenger.config.paths import InstancePaths
@@ -70,6 +70,20 @@ class InstanceDirectory:
         """Renew the times of everything, so that cleaners of temporary files leave it alone."""
         os.utime(self._fd)
         _touch(self._fd)
+
+    def missing(self, names: Iterable[str]) -> str:
+        """The first name inside that is not there, "." when the directory itself is not, or ""."""
+        name = "."
+        try:
+            here = os.fstat(self._fd)
+            there = os.stat(os.path.basename(self.paths.root), dir_fd=self._registry_fd, follow_symlinks=False)
+            if (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino):
+                return name
+            for name in names:
+                os.stat(name, dir_fd=self._fd)
+        except OSError:
+            return name
+        return ""
 
     def remove(self) -> list[str]:
         """Remove the directory if its name still means it; returns what could not be removed. The lock goes last."""

@@ -82,6 +82,8 @@ class Plan:
     """File that `passenger start` put stdout and stderr into; "" = they are somebody else's."""
     nginx_log_file: bool = False
     """Whether nginx opens an access log of its own."""
+    pid_file: str = ""
+    """File that names the watchdog (or the parent of several), who removes it at the end; "" = none."""
     readiness_fd: int | None = None
     """Where `start --daemonize` waits: one line of JSON `{"ready": true}` or `{"error": "..."}`."""
 

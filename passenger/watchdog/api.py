@@ -30,48 +30,57 @@ Verb = Callable[[dict[str, Any], Answer], None]
 
 
 class WatchdogApi:
-    """Serves one listening socket, which it closes with `close`."""
+    """Answers on one listening socket at a time, which stays the caller's to close."""
 
     def __init__(
         self,
         loop: Loop,
-        listener: socket.socket,
         verbs: Mapping[str, Verb],
         *,
         admits: Callable[[socket.socket, PeerCredentials], bool],
         log: Log,
     ) -> None:
         self._loop = loop
-        self._listener = listener
+        self._listener: socket.socket | None = None
         self._verbs = verbs
         self._admits = admits
         self._log = log
         self._open: set[_Conversation] = set()
         self._refused: set[int] = set()
         self._resume: Timer | None = None
-        self._watch()
+
+    def listen(self, listener: socket.socket) -> None:
+        """Answer on this socket from now on, and no longer on the one before."""
+        self._stop_listening()
+        self._listener = listener.dup()  # ours alone: its number stays watched whatever its maker closes
+        self._watch(self._listener)
 
     def close(self) -> None:
         """Take no more requests; answers on their way still go out."""
-        if self._resume is not None:
-            self._resume.cancel()
-        self._loop.unwatch(self._listener.fileno())
-        self._listener.close()
+        self._stop_listening()
         for conversation in list(self._open):
             conversation.close_when_sent()
 
-    def _watch(self) -> None:
-        self._loop.watch(self._listener.fileno(), READ, self._accept)
+    def _stop_listening(self) -> None:
+        if self._resume is not None:
+            self._resume.cancel()
+        if self._listener is not None:
+            self._loop.unwatch(self._listener.fileno())
+            self._listener.close()
+            self._listener = None
 
-    def _accept(self, _: int) -> None:
+    def _watch(self, listener: socket.socket) -> None:
+        self._loop.watch(listener.fileno(), READ, lambda _: self._accept(listener))
+
+    def _accept(self, listener: socket.socket) -> None:
         try:
-            connection, _address = self._listener.accept()
+            connection, _address = listener.accept()
         except BlockingIOError:
             return
         except OSError as error:  # out of descriptors, mostly: the connection waits in the queue, we do not spin
             self._log.warn("cannot accept on watchdog_api", reason=str(error.strerror))
-            self._loop.unwatch(self._listener.fileno())
-            self._resume = self._loop.after(ACCEPT_PAUSE, self._watch)
+            self._loop.unwatch(listener.fileno())
+            self._resume = self._loop.after(ACCEPT_PAUSE, lambda: self._watch(listener))
             return
         peer = peer_credentials(connection)
         if not self._admits(connection, peer) or len(self._open) >= MAX_CONNECTIONS:

@@ -51,6 +51,13 @@ class Generations:
             raise HostError(f"cannot switch {self.folder}/current: {error.strerror}") from error
         self.current = name
 
+    def write_pid(self, pid: int) -> None:
+        """nginx writes its own when it starts; this is for one that runs."""
+        fd = os.open(f"{self.folder}/nginx.pid", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+        with os.fdopen(fd, "w") as stream:
+            os.fchmod(fd, 0o644)
+            stream.write(f"{pid}\n")
+
     def remove(self, name: str) -> None:
         """Remove a generation that is not in use. What stays is removed with the instance directory."""
         fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

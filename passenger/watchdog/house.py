@@ -6,23 +6,20 @@ Rule: what was made is unmade in the opposite order, also when a later step of t
 from __future__ import annotations
 
 import os
-import socket
 from contextlib import ExitStack
 from typing import Final
 
 from passenger.clock import Clock
-from passenger.config.paths import InstancePaths
-from passenger.instance.directory import InstanceDirectory, create
 from passenger.instance.plan import Plan
 from passenger.instance.registry import properties
 from passenger.instance.roles import Roles
 from passenger.log import Log
-from passenger.posix.sockets import ENOUGH_BACKLOG, bind_unix, usable_backlog
+from passenger.posix.sockets import ENOUGH_BACKLOG, usable_backlog
 from passenger.watchdog.announcement import Announcer
 from passenger.watchdog.child import Reaper
 from passenger.watchdog.environment import Surroundings
 from passenger.watchdog.errorlog import ErrorLog
-from passenger.watchdog.generations import Generations
+from passenger.watchdog.interior import Described, Interior
 from passenger.watchdog.listeners import Listeners
 from passenger.watchdog.logpipe import LogPipe
 from passenger.watchdog.loop import Loop
@@ -43,7 +40,6 @@ class House:
         self.announcer = announcer
         self.reaper = Reaper()
         self.orphans = Orphans(loop, self.reaper, log)
-        self.paths = InstancePaths(root=plan.instance_dir)
         self.roles = Roles(owner=os.geteuid(), reader_uids=plan.reader_uids, reader_gids=plan.reader_gids)
         self.listeners = Listeners()
         self.log_pipe = LogPipe(
@@ -54,28 +50,39 @@ class House:
             is_own_file=bool(plan.log_file),
         )
         self.error_log = ErrorLog(loop, log)
-        self.sockets: dict[str, socket.socket] = {}
+        self.interior = Interior(plan, roles=self.roles, log=log, describe=self._description)
         self._clock = clock
         self._created_at = clock.wall()
         self._log = log
         self._stack = ExitStack()
         self._stack.callback(self.error_log.close)
         self._stack.callback(self.log_pipe.close)
+        self._stack.callback(self.interior.close)
+        self._stack.callback(self.listeners.close)
         try:
-            self.directory = self._directory()
-            self._furnish(plan)
+            self.interior.make(plan)
+            self._take_addresses(plan)
         except BaseException:
             self._stack.close()
             raise
 
     def announce(self, plan: Plan) -> None:
         """The instance can be found from now on."""
-        self.directory.finalize()
+        self.interior.finalize()
         self._refresh()
         self.announcer.ready(plan.name, plan.urls)
 
-    def describe(self, plan: Plan) -> None:
-        """Write what commands and people may know about the instance."""
+    def close(self) -> None:
+        self._stack.close()
+
+    def _take_addresses(self, plan: Plan) -> None:
+        if plan.nginx_mode == "managed":
+            self.listeners.add(plan.nginx_listen)
+        backlog = usable_backlog()
+        if backlog < ENOUGH_BACKLOG:
+            self._log.warn("the kernel's accept queue is short: bursts may be refused", somaxconn=backlog)
+
+    def _description(self, plan: Plan) -> Described:
         document = properties(
             name=plan.name,
             version=plan.version,
@@ -85,56 +92,8 @@ class House:
             urls=plan.urls,
             listen=plan.nginx_listen if plan.nginx_mode == "managed" else [],
         )
-        self.directory.write_json("properties.json", document, mode=0o644)
-        self.directory.write_json("config.json", plan.shown_config)
-
-    def close(self) -> None:
-        self._stack.close()
-
-    def _directory(self) -> InstanceDirectory:
-        directory = create(self.paths, euid=os.geteuid())
-        self._stack.callback(directory.close)
-        self._stack.callback(self._remove, directory)
-        return directory
-
-    def _furnish(self, plan: Plan) -> None:
-        self.describe(plan)
-        self.directory.make_folder("apps", mode=plan.apps_dir_mode, uid=plan.core_uid, gid=plan.core_gid)
-        self.directory.make_folder("nginx", mode=0o711 if os.geteuid() == 0 else 0o700)
-        self._stack.callback(self.listeners.close)
-        if plan.nginx_mode == "managed":
-            self.listeners.add(plan.nginx_listen)
-        backlog = usable_backlog()
-        if backlog < ENOUGH_BACKLOG:
-            self._log.warn("the kernel's accept queue is short: bursts may be refused", somaxconn=backlog)
-        self._bind("request", mode=0o660, gid=plan.request_gid)
-        self._bind("request_http", mode=0o660, gid=plan.request_gid)
-        self._bind("core_api", mode=0o600)
-        self.watchdog_api = bind_unix(self.paths.watchdog_api, mode=0o600)
-        self._stack.callback(self.watchdog_api.close)
-        self.watchdog_readers = self._bind_for_readers()
-        self.generations = Generations(self.paths.nginx)
-        if plan.nginx_files:
-            self.generations.switch(self.generations.write(plan.nginx_files))
-
-    def _bind(self, name: str, *, mode: int, gid: int | None = None) -> None:
-        listener = bind_unix(f"{self.paths.root}/{name}", mode=mode, gid=gid, backlog=usable_backlog())
-        self.sockets[name] = listener
-        self._stack.callback(listener.close)
-
-    def _bind_for_readers(self) -> socket.socket | None:
-        if not self.roles.has_readers:
-            return None
-        mode, gid = self.roles.socket_rights()
-        self._bind("core_api_ro", mode=mode, gid=gid)
-        listener = bind_unix(self.paths.watchdog_api_readers, mode=mode, gid=gid)
-        self._stack.callback(listener.close)
-        return listener
+        return {"properties.json": (document, 0o644), "config.json": (plan.shown_config, 0o600)}
 
     def _refresh(self) -> None:
-        self.directory.refresh()
+        self.interior.refresh()
         self.loop.after(REFRESH, self._refresh)
-
-    def _remove(self, directory: InstanceDirectory) -> None:
-        for failure in directory.remove():
-            self._log.warn("could not remove a part of the instance directory", what=failure)

@@ -12,6 +12,7 @@ from typing import Final
 
 from passenger.clock import Clock, SystemClock
 from passenger.errors import EXIT_FAILED, PassengerError
+from passenger.instance.pidfile import pid_file
 from passenger.instance.plan import PLAN_FD_VARIABLE, Plan, from_descriptor
 from passenger.log import Log
 from passenger.posix.prctl import become_subreaper, forbid_dumps
@@ -22,6 +23,7 @@ from passenger.watchdog.api import WatchdogApi, for_readers
 from passenger.watchdog.child import default_signals
 from passenger.watchdog.environment import Surroundings, surroundings
 from passenger.watchdog.house import House
+from passenger.watchdog.interior import WATCHDOG_API, WATCHDOG_READERS
 from passenger.watchdog.loop import Loop, Signals
 from passenger.watchdog.supervisor import Supervisor
 
@@ -64,10 +66,12 @@ def _live(plan: Plan, loop: Loop, clock: Clock, log: Log, around: Surroundings, 
         House(plan, loop=loop, clock=clock, log=log, surroundings=around, announcer=announcer)
     ) as house:
         supervisor = Supervisor(plan, house, log)
-        with contextlib.ExitStack() as stack:
+        with pid_file(plan.pid_file, log), contextlib.ExitStack() as stack:
             stack.enter_context(contextlib.closing(Signals(loop, SIGNALS, supervisor.signalled)))
-            for api in _apis(house, supervisor, log):
+            apis = _apis(house, supervisor, log)
+            for api in apis.values():
                 stack.enter_context(contextlib.closing(api))
+            house.interior.on_new_sockets = lambda: _listen(apis, house)
             supervisor.begin()
             gc.collect()
             gc.freeze()
@@ -75,29 +79,28 @@ def _live(plan: Plan, loop: Loop, clock: Clock, log: Log, around: Surroundings, 
         return supervisor.status
 
 
-def _apis(house: House, supervisor: Supervisor, log: Log) -> list[WatchdogApi]:
+def _listen(apis: dict[str, WatchdogApi], house: House) -> None:
+    for name, listener in house.interior.for_us.items():
+        apis[name].listen(listener)
+
+
+def _apis(house: House, supervisor: Supervisor, log: Log) -> dict[str, WatchdogApi]:
     """`watchdog_api`, and where there are readers their own."""
     roles = house.roles
     tell, change = verbs.telling(supervisor), verbs.changing(supervisor)
-    apis = [
-        WatchdogApi(
+    apis = {
+        WATCHDOG_API: WatchdogApi(
+            house.loop, {**tell, **change}, admits=lambda _, peer: roles.may_change(peer.uid), log=log
+        )
+    }
+    if roles.has_readers:
+        apis[WATCHDOG_READERS] = WatchdogApi(
             house.loop,
-            house.watchdog_api,
-            {**tell, **change},
-            admits=lambda _, peer: roles.may_change(peer.uid),
+            for_readers(tell, change),
+            admits=lambda connection, peer: roles.may_look(peer.uid, {peer.gid, *peer_groups(connection)}),
             log=log,
         )
-    ]
-    if house.watchdog_readers is not None:
-        apis.append(
-            WatchdogApi(
-                house.loop,
-                house.watchdog_readers,
-                for_readers(tell, change),
-                admits=lambda connection, peer: roles.may_look(peer.uid, {peer.gid, *peer_groups(connection)}),
-                log=log,
-            )
-        )
+    _listen(apis, house)
     return apis
 
 

@@ -107,6 +107,12 @@ class Nginx:
         if self.child is not None:
             self._tell(self.child, signal.SIGHUP)
 
+    def move(self) -> None:
+        """The folder was made anew: take over its files, which makes nginx's own folders there, too."""
+        if self.child is not None:
+            self._generations.write_pid(self.child.pid)
+            self.reload()
+
     def replace(self, plan: Plan, added: list[Listen], on_done: Callable[[str], None]) -> None:
         """Put a new master with more addresses in charge; `on_done` gets "" or the reason. Raises HostError."""
         old, new = self.child, self._launch(plan)

@@ -20,6 +20,7 @@ from typing import Final
 
 from passenger.clock import Clock, SystemClock
 from passenger.errors import EXIT_FAILED, HostError
+from passenger.instance.pidfile import pid_file
 from passenger.instance.plan import PLAN_FD_VARIABLE, Plan, from_descriptor, to_memory
 from passenger.instance.programs import python_module
 from passenger.log import Log
@@ -68,7 +69,7 @@ class Parent:
 
     def _start(self, plan: Plan, argv: Sequence[str], umask: int) -> None:
         ready_r, ready_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        plan_fd = to_memory(dataclasses.replace(plan, readiness_fd=ready_w))
+        plan_fd = to_memory(dataclasses.replace(plan, readiness_fd=ready_w, pid_file=""))
         try:
             pid = launch(
                 argv,
@@ -142,9 +143,16 @@ def run(plans: Sequence[Plan], argv: Sequence[str], *, environ: Mapping[str, str
     previous = os.umask(0o077)
     loop = Loop(clock)
     parent = Parent(loop, log, announcer, environ=environ)
-    with contextlib.closing(loop), contextlib.closing(Signals(loop, (*FORWARDED, signal.SIGCHLD), parent.signalled)):
-        loop.after(0, lambda: parent.start(plans, argv, umask=previous))
-        loop.run()
+    signals = contextlib.closing(Signals(loop, (*FORWARDED, signal.SIGCHLD), parent.signalled))
+    with contextlib.closing(loop), signals:
+        try:
+            with pid_file(plans[0].pid_file, log):
+                loop.after(0, lambda: parent.start(plans, argv, umask=previous))
+                loop.run()
+        except HostError as error:
+            log.write("error", error.message, {"hint": error.hint})
+            announcer.failed(str(error))
+            return EXIT_FAILED
     os.umask(previous)
     return parent.status
 

@@ -27,7 +27,7 @@ LIVE: Final = frozenset({
 })  # fmt: skip
 """Fields of a Plan that a reload can change; a change of any other needs a restart of the instance."""
 
-TRANSIENT: Final = frozenset({"readiness_fd", "version"})
+TRANSIENT: Final = frozenset({"pid_file", "readiness_fd", "version"})
 
 Report = Callable[[dict[str, Any] | None, str, int], None]
 """Called with (report, "", 0) or (None, reason, the status that a command should end with)."""

@@ -18,6 +18,7 @@ from passenger.instance.plan import Plan
 from passenger.log import Log
 from passenger.watchdog import logfiles
 from passenger.watchdog import machine as m
+from passenger.watchdog.caretaker import Caretaker
 from passenger.watchdog.child import Child
 from passenger.watchdog.command import Command, Result
 from passenger.watchdog.component import Do, Event, State
@@ -54,7 +55,7 @@ class Supervisor:
             house.loop,
             house.reaper,
             house.surroundings,
-            house.sockets,
+            house.interior.for_core,
             on_message=self._core_says,
             on_unwell=lambda why: self._component(m.CORE, Event.UNWELL, why),
             on_gone=self._core_gone,
@@ -65,7 +66,7 @@ class Supervisor:
                 house.reaper,
                 house.surroundings,
                 house.listeners,
-                house.generations,
+                house.interior.generations,
                 house.log_pipe,
                 house.error_log,
                 on_ready=lambda: self._component(m.NGINX, Event.READY),
@@ -73,6 +74,15 @@ class Supervisor:
             )
             if managed
             else None
+        )
+        self._caretaker = Caretaker(
+            house.loop,
+            house.interior,
+            log,
+            plan=lambda: self.plan,
+            is_needed=lambda: self.machine.parts[m.CORE].state in {State.STARTING, State.RUNNING},
+            on_renewed=lambda: self._nginx.move() if self._nginx is not None else None,
+            on_lost=lambda what: self._component(m.CORE, Event.UNWELL, f"lost {what}"),
         )
         self._nginx_tested = False
         self._last_signal = (0, 0.0)
@@ -85,6 +95,7 @@ class Supervisor:
 
     def begin(self) -> None:
         self._happened(m.Happening.BEGIN)
+        self._caretaker.begin()
 
     def signalled(self, number: int) -> None:
         if number == signal.SIGCHLD:
@@ -128,7 +139,7 @@ class Supervisor:
             loop=self._loop,
             nginx=self._nginx,
             listeners=self._house.listeners,
-            generations=self._house.generations,
+            generations=self._house.interior.generations,
             on_done=done,
         )
         self._reload.start()
@@ -182,7 +193,7 @@ class Supervisor:
         self.plan = plan
         self.machine.limits = limits_of(plan)
         self._log.set_level(plan.log_level)
-        self._house.describe(plan)
+        self._house.interior.describe(plan)
 
     # Events
 
@@ -284,6 +295,7 @@ class Supervisor:
 
     def _do_core(self, do: Do, seconds: float) -> None:
         if do is Do.START:
+            self._caretaker.restore()
             self._core.start(self.plan)
         elif do is Do.DRAIN:
             self._core.send({"command": "drain", "timeout": seconds})

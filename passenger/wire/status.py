@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-
 ProcessWord = Literal["enabled", "aside", "draining", "stopping"]
 
 

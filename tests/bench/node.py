@@ -113,7 +113,12 @@ def chapter(scratch: Path, *, rounds: int, seconds: int, messages: int) -> Chapt
 
 
 def measured(
-    makers: Sequence[Callable[[Path, int, Path], stacks.Stack]], scratch: Path, *, rounds: int, seconds: int, messages: int
+    makers: Sequence[Callable[[Path, int, Path], stacks.Stack]],
+    scratch: Path,
+    *,
+    rounds: int,
+    seconds: int,
+    messages: int,
 ) -> Figures:
     """All of them up at the same time; in each round one after the other."""
     app = Path(shutil.copytree(Path(__file__).with_name("nodeapp"), scratch / "nodeapp"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,4 +110,22 @@ def test_stop_under_load_finishes_what_was_accepted(shop: tuple[RunningInstance,
     refused = [one for one in result.failed if one not in bad]
     assert not bad, [(one.status, one.problem) for one in bad]
     assert all("Connect" in one.problem for one in refused), {one.problem for one in refused}
+    assert not (instance.registry / "main").exists()
+
+
+def test_deleted_instance_directory_is_made_again(shop: tuple[RunningInstance, int]) -> None:
+    """D4: nobody fails once the core is back; nginx has its folder for large uploads; commands find the instance."""
+    instance, port = shop
+    core = component(instance, "core")
+    with load(port, "/", rate=100) as result:
+        wait_until_count(result, 100)
+        shutil.rmtree(instance.registry / "main")
+        instance.lines.wait_for("core is back")
+        back = time.monotonic()
+        wait_until_count(result, len(result.outcomes) + 300)
+    late = [one for one in result.failed if one.due > back]
+    assert not late, [(one.status, one.problem) for one in late][:5]
+    assert component(instance, "core") != core
+    assert fetch(port, "/", method="POST", body=b"x" * 300_000).status in {200, 405}
+    assert instance.stop() == 0
     assert not (instance.registry / "main").exists()

@@ -123,6 +123,27 @@ def test_daemonize_returns_when_ready(project: Path, registry: str) -> None:
         stopped = passenger("stop", cwd=project, **environment)
     assert stopped.returncode == 0, stopped.stderr
     assert ended(pid)
+    assert not (project / "pid").exists()
+
+
+def test_pid_file_of_somebody_else_stays(project: Path, registry: str) -> None:
+    """A start that is refused does not touch it, nor does the end of an instance whose file was taken over."""
+    environment = {"PASSENGER_INSTANCE_REGISTRY_DIR": registry}
+    first = passenger("start", "-d", "-p", str(free_port()), "--pid-file", "pid", cwd=project, **environment)
+    assert first.returncode == 0, first.stderr
+    try:
+        number = (project / "pid").read_text()
+        other = configured(project, free_port())
+        other.write_text(other.read_text().replace("instances.i1", "instances.blog").replace('"i1"', '"blog"'))
+        refused = passenger("start", "-c", str(other), "--pid-file", "pid", cwd=project, **environment)
+        assert refused.returncode == 1
+        assert "already running" in refused.stdout + refused.stderr
+        assert (project / "pid").read_text() == number
+        (project / "pid").write_text("4711\n")
+    finally:
+        assert passenger("stop", cwd=project, **environment).returncode == 0
+    assert ended(int(number))
+    assert (project / "pid").read_text() == "4711\n"
 
 
 def test_daemonize_tells_why_it_failed(project: Path, registry: str) -> None:
@@ -158,9 +179,32 @@ def test_pid_file_does_not_follow_links(project: Path, registry: str) -> None:
     """A link that somebody else made must not choose what is overwritten."""
     (project / "precious").write_text("keep me")
     (project / "pid").symlink_to("precious")
-    done = passenger("start", "--pid-file", "pid", cwd=project, PASSENGER_INSTANCE_REGISTRY_DIR=registry)
+    port = str(free_port())
+    done = passenger("start", "-p", port, "--pid-file", "pid", cwd=project, PASSENGER_INSTANCE_REGISTRY_DIR=registry)
     assert done.returncode == 1
+    assert "cannot write PID file" in done.stderr
     assert (project / "precious").read_text() == "keep me"
+    assert not list(Path(registry).iterdir())
+
+
+def test_pid_file_of_several_instances_that_cannot_be_written(project: Path, registry: str) -> None:
+    """The parent of several says so, too, and starts nothing."""
+    file = configured(project, free_port(), free_port())
+    done = passenger(
+        "start",
+        "-d",
+        "-c",
+        str(file),
+        "--log-file",
+        "log",
+        "--pid-file",
+        "no/such/pid",
+        cwd=project,
+        PASSENGER_INSTANCE_REGISTRY_DIR=registry,
+    )
+    assert done.returncode == 1
+    assert "cannot write PID file" in done.stderr
+    assert not list(Path(registry).iterdir())
 
 
 def test_several_instances_of_one_file(project: Path, registry: str) -> None:
@@ -204,12 +248,13 @@ def test_running_instance_with_a_registry_of_its_own(project: Path, registry: st
     done = passenger("start", "-d", "-c", str(file), "--log-file", "log", "--pid-file", "pid", cwd=project)
     assert done.returncode == 0, done.stderr
     try:
+        pid = (project / "pid").read_text().strip()
         again = passenger("start", "-d", "-c", str(file), "--log-file", "log2", cwd=project)
         reloaded = passenger("reload", "--registry", registry, cwd=project)
     finally:
         assert passenger("stop", "--registry", registry, cwd=project).returncode == 0
     assert again.returncode == 1
-    assert f"already running (watchdog pid {(project / 'pid').read_text().strip()})" in again.stderr
+    assert f"already running (watchdog pid {pid})" in again.stderr
     assert reloaded.returncode == 0, reloaded.stderr
 
 
