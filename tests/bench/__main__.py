@@ -24,6 +24,9 @@ def main() -> int:
     options.add_argument("--quick", action="store_true", help="the loads of the budget only, three rounds, printed")
     options.add_argument("--only", action="append", default=[], help="stacks to run (function names)")
     options.add_argument("--print", action="store_true", help="print the page instead of writing it")
+    options.add_argument(
+        "--further", action="store_true", help="only Node.js, WebSockets and what preloading saves, printed"
+    )
     chosen = options.parse_args()
     loads = dict(measure.LOADS)
     if chosen.quick:
@@ -32,6 +35,8 @@ def main() -> int:
     if shutil.which("wrk") is None:
         print("dev bench: needs wrk (Debian: apt-get install wrk)", file=sys.stderr)
         return 1
+    if chosen.further:
+        return print_further(chosen)
     busy = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="pb", dir="/var/tmp") as folder:
         Path(folder).chmod(0o755)
@@ -82,6 +87,16 @@ def measure_all(scratch: Path, loads: dict[str, measure.Load], chosen: argparse.
         for stack in started:
             stack.stop()
     return report.Results(runs=runs, memory=memory, startup=startup, missing=missing, chapters=further(scratch, chosen))
+
+
+def print_further(chosen: argparse.Namespace) -> int:
+    """The chapters alone."""
+    with tempfile.TemporaryDirectory(prefix="pb", dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        chapters = further(Path(folder), chosen)
+    for chapter in chapters:
+        print("\n".join([*chapter.text, "", *map(str, chapter.budgets), *chapter.missing, ""]))
+    return 1 if any(budget.is_missed for chapter in chapters for budget in chapter.budgets) else 0
 
 
 def further(scratch: Path, chosen: argparse.Namespace) -> list[report.Chapter]:

@@ -122,3 +122,19 @@ def test_killed_process_ends_without_a_close_frame(place: tuple[str, Path, int])
             with pytest.raises(ConnectionError):
                 one.receive()
         assert instance.status()["requests"]["tunnels"] == 0
+
+
+def test_rest_ends_with_going_away(place: tuple[str, Path, int]) -> None:
+    """`websocket_idle_timeout`: 1001 for who says nothing; a reload applies it to those that are open."""
+    _, config, port = place
+    with house(place) as instance, sockets(port) as opened:
+        before = config.read_text()
+        try:
+            config.write_text(before.replace("[defaults]\n", '[defaults]\nwebsocket_idle_timeout = "1s"\n'))
+            done = instance.run("reload")
+            assert done.returncode == 0, done.stderr
+            assert [one.closed() for one in opened.values()] == [1001, 1001]
+            processes = [group["processes"] for group in instance.status()["pool"]["groups"]]
+            assert [len(some) for some in processes] == [1, 1]
+        finally:
+            config.write_text(before)
