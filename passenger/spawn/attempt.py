@@ -52,6 +52,7 @@ class Attempt(Generic[P]):
     def check(self, ready: Ready) -> tuple[AppSocket, ...]:
         """What was announced, found to be what it claims to be. Raises SpawnFailure."""
         self._journey.begin(Step.CHECK)
+        self.process.takes_interrupts = ready.interrupts
         if ready.pid not in {None, self.process.pid}:
             raise SpawnFailure("foreign-pid", f"it calls itself process {ready.pid}, but is {self.process.pid}")
         for announced in ready.sockets:

@@ -23,10 +23,11 @@ class DummyProcess:
         self.sockets = (AppSocket("main", f"unix:/dummy/{number}", "session", concurrency),)
         self.connect_password = f"password-{number}"
         self.spawn_seconds = 0.0
+        self.takes_interrupts = False
         self.exit: Exit | None = None
         self.disposed = False
         self.asked: list[str] = []
-        """What it was asked to do, in order: "stop", "terminate", "kill"."""
+        """What it was asked to do, in order: "stop", "terminate", "kill", "interrupt NAME", "show stacks"."""
         self._loop = loop
         self._stubborn = stubborn
         self._callbacks: list[Callable[[Exit], None]] = []
@@ -45,6 +46,13 @@ class DummyProcess:
             self._loop.call_soon(callback, self.exit)
         else:
             self._callbacks.append(callback)
+
+    def interrupt(self, connection: str) -> bool:
+        self.asked.append(f"interrupt {connection}")
+        return self.takes_interrupts
+
+    def show_stacks(self) -> None:
+        self.asked.append("show stacks")
 
     def request_stop(self) -> None:
         self._asked("stop", 0)

@@ -84,14 +84,6 @@ class ForkedProcess(StartedProcess):
         with contextlib.suppress(OSError):  # it has closed its end, or we ours
             self._connection.shutdown(socket.SHUT_WR)
 
-    def write_request(self, data: bytes) -> bool:
-        try:
-            return self._connection.send(data) == len(data)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True  # it has gone; what it said about that is read on
-
     def shares_session(self) -> bool:
         """Whether it lives in a session that another process made, the preloader's."""
         if self.exit is not None:
@@ -101,8 +93,17 @@ class ForkedProcess(StartedProcess):
 
     def _signal(self, number: signal.Signals) -> None:
         if self.exit is None:
-            descendants.send(self._watch.pidfd, number)
+            self._signal_alone(number)
             descendants.signal_others(self._facts, number)
+
+    def _signal_alone(self, number: signal.Signals) -> None:
+        descendants.send(self._watch.pidfd, number)
+
+    def _say(self, data: bytes) -> bool:
+        try:
+            return self._connection.send(data) == len(data)
+        except BlockingIOError:
+            return False
 
     def _close_input(self) -> None:
         self._connection.close()

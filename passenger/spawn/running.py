@@ -23,6 +23,7 @@ from passenger.spawn.launch import Child
 from passenger.spawn.output import Capture, LogStream, OutputReader
 from passenger.spawn.spawner import AppSocket, Exit
 from passenger.spawn.spec import SpawnSpec
+from passenger.wire.spawn import interruption
 
 
 class StartedProcess(abc.ABC):
@@ -38,6 +39,7 @@ class StartedProcess(abc.ABC):
         self.connect_password = password
         self.sockets: tuple[AppSocket, ...] = ()
         self.spawn_seconds = 0.0
+        self.takes_interrupts = False
         self.exit: Exit | None = None
         self.capture = Capture()
         self._loop = loop
@@ -57,6 +59,18 @@ class StartedProcess(abc.ABC):
     @abc.abstractmethod
     def request_stop(self) -> None:
         """See `RunningProcess`."""
+
+    def interrupt(self, connection: str) -> bool:
+        """See `RunningProcess`."""
+        try:
+            return self.takes_interrupts and self.exit is None and self._say(interruption(connection))
+        except OSError:
+            return False
+
+    def show_stacks(self) -> None:
+        """See `RunningProcess`."""
+        if self.takes_interrupts and self.exit is None:
+            self._signal_alone(signal.SIGQUIT)
 
     def terminate(self) -> None:
         self._signal(signal.SIGTERM)
@@ -83,9 +97,12 @@ class StartedProcess(abc.ABC):
 
     # For the spawner
 
-    @abc.abstractmethod
     def write_request(self, data: bytes) -> bool:
         """Send the request block; False when the process does not read what it was sent before."""
+        try:
+            return self._say(data)
+        except OSError:
+            return True  # it has gone or closed its stdin; what it said about that is read on
 
     def take_output(self, stream: str, data: bytes) -> None:
         """Output while starting: to the log and to the capture."""
@@ -122,6 +139,14 @@ class StartedProcess(abc.ABC):
 
     @abc.abstractmethod
     def _signal(self, number: signal.Signals) -> None: ...
+
+    @abc.abstractmethod
+    def _signal_alone(self, number: signal.Signals) -> None:
+        """To the process itself, not to its children."""
+
+    @abc.abstractmethod
+    def _say(self, data: bytes) -> bool:
+        """Write on its stdin; False when it does not read. Raises OSError when it does not listen any more."""
 
     @abc.abstractmethod
     def _close_input(self) -> None: ...
@@ -170,14 +195,6 @@ class DirectProcess(StartedProcess):
     def request_stop(self) -> None:
         self._close_input()
 
-    def write_request(self, data: bytes) -> bool:
-        try:
-            return os.write(self._stdin, data) == len(data)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True  # it has gone or closed its stdin; what it said about that is read on
-
     def started(self, announced: tuple[AppSocket, ...], seconds: float) -> None:
         super().started(announced, seconds)
         self._profile.close()
@@ -186,10 +203,19 @@ class DirectProcess(StartedProcess):
         if self.exit is not None:
             return
         if self._is_shared():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+            self._signal_alone(number)
         else:
             process.signal_group(self.pid, number)
+
+    def _signal_alone(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def _say(self, data: bytes) -> bool:
+        try:
+            return os.write(self._stdin, data) == len(data)
+        except BlockingIOError:
+            return False
 
     def _sweep(self) -> None:
         if not self._is_shared():

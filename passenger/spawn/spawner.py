@@ -54,6 +54,19 @@ class RunningProcess(Protocol):
     @property
     def spawn_seconds(self) -> float: ...
 
+    @property
+    def takes_interrupts(self) -> bool:
+        """Its loader interrupts single requests."""
+        ...
+
+    def interrupt(self, connection: str) -> bool:
+        """Have the request on that connection interrupted (the address of our end). False = it cannot be told."""
+        ...
+
+    def show_stacks(self) -> None:
+        """Have it print what its threads do. Only for one that takes interrupts; others would end."""
+        ...
+
     def when_exited(self, callback: Callable[[Exit], None]) -> None:
         """Call back once, from the loop, when the process has ended (at once in the next turn if it already has)."""
         ...

@@ -26,6 +26,7 @@ from passenger.posix.users import Accounts, Identity, IdentityError, SystemAccou
 from passenger.spawn import environment
 from passenger.spawn.failure import SpawnFailure
 from passenger.spawn.limits import SpawnLimits, limits_for
+from passenger.wire.spawn import INTERRUPTS
 
 NO_BOUNDS: Final = Bounds()
 LOGIN_SHELLS: Final = frozenset({"bash", "zsh", "ksh", "mksh", "sh", "dash", "ash"})
@@ -272,6 +273,7 @@ def _own_request(app: App, kind: AppType, context: SpawnContext) -> dict[str, st
         "entry_point": (app.entry_point or "") if kind.takes_entry_point else "",
         "app_start_command": (app.app_start_command or "") if kind.name == "generic" else "",
         "shutdown_timeout": f"{app.shutdown_timeout:g}",
+        "interrupts": INTERRUPTS,
         "thread_count": str(app.thread_count) if kind.has_threads else "",
         "max_concurrent_requests": "" if limit is None or not kind.speaks_http else str(limit),
         "core_uid": str(context.uid),

@@ -50,6 +50,8 @@ MAX_HANDSHAKES: Final = 8
 MAX_SOCKETS: Final = 3
 MAX_CONCURRENCY: Final = 1_000_000
 VERSION: Final = "1.0"
+INTERRUPTS: Final = "stdin"
+"""How single requests are interrupted: offered in the request, announced in the Ready block, said by `interruption`."""
 
 
 class State(enum.Enum):
@@ -87,6 +89,7 @@ class SpawnTalk:
         self._sockets: list[AnnouncedSocket] = []
         self._names: set[str] = set()
         self._pid: int | None = None
+        self._interrupts = False
         self._html = False
         self._explanation = bytearray()
 
@@ -191,6 +194,9 @@ class SpawnTalk:
         key, value = text.split(": ", 1)
         if key == "socket":
             return self._announce_socket(value)
+        if key == "interrupts":
+            self._interrupts = value == INTERRUPTS  # another way may come one day; we would not go it
+            return []
         if key != "pid":
             return self._broken(Fault.UNKNOWN_KEY, f"unknown key `{key}` in the Ready block")
         if self._pid is not None or not re.fullmatch(r"[1-9][0-9]{0,9}", value, re.ASCII):
@@ -217,7 +223,7 @@ class SpawnTalk:
         if len(self._sockets) > MAX_SOCKETS:
             return self._broken(Fault.TOO_MANY_SOCKETS, f"more than {MAX_SOCKETS} request sockets")
         self.state = State.OVER
-        return [Ready(tuple(self._sockets), self._pid)]
+        return [Ready(tuple(self._sockets), self._pid, self._interrupts)]
 
     def _begin_explaining(self, _text: str) -> list[Event]:
         self.state = State.EXPLAINING
@@ -287,6 +293,11 @@ def pairs_block(pairs: Mapping[str, str]) -> bytes:
         if value:  # a missing key means "unset"
             lines.append(f"{key}: {value}\n")
     return ("".join(lines) + "\n").encode("utf-8", "surrogateescape")
+
+
+def interruption(name: str) -> bytes:
+    """What is said on stdin: the request on the connection whose end on our side has this address ran too long."""
+    return f"interrupt {name}\n".encode()
 
 
 def _token(text: str) -> Token:

@@ -61,6 +61,8 @@ class Ready:
 
     sockets: tuple[AnnouncedSocket, ...]
     pid: int | None
+    interrupts: bool = False
+    """It interrupts a single request when its stdin names the connection, and shows its stacks on SIGQUIT."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class StillProcess:
         self.gupid = f"gupid-{self.pid}"
         self.connect_password = "password"
         self.spawn_seconds = 0.5
+        self.takes_interrupts = False
         self.sockets = tuple(
             AppSocket(f"s{number}", f"unix:/run/apps/{self.pid}.{number}", "session", places)
             for number, places in enumerate(sockets or (concurrency,))
@@ -51,6 +52,13 @@ class StillProcess:
 
     def when_exited(self, callback: Callable[[Exit], None]) -> None:
         self._on_exit.append(callback)
+
+    def interrupt(self, connection: str) -> bool:
+        self.asked.append(f"interrupt {connection}")
+        return self.takes_interrupts
+
+    def show_stacks(self) -> None:
+        self.asked.append("QUIT")
 
     def request_stop(self) -> None:
         self.asked.append("stop")

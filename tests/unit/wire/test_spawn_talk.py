@@ -78,6 +78,13 @@ def test_a_loader_may_start_over() -> None:
     assert spoken(OFFER + OFFER + READY)[:2] == [RequestWanted(), RequestWanted()]
 
 
+@pytest.mark.parametrize(("value", "expected"), [("stdin", True), ("carrier pigeon", False)])
+def test_a_loader_says_how_requests_are_interrupted(value: str, expected: bool) -> None:  # noqa: FBT001
+    """Another way than ours is as good as none."""
+    data = OFFER + READY.replace(b"!> Ready\n", f"!> Ready\n!> interrupts: {value}\n".encode())
+    assert spoken(data)[-1] == Ready((SOCKET,), None, interrupts=expected)
+
+
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
@@ -142,6 +149,7 @@ NONSENSE = [
     (ready("socket:main"), Fault.BAD_PAIR),
     (ready("9: x"), Fault.BAD_PAIR),
     (ready("color: red"), Fault.UNKNOWN_KEY),
+    (ready("interrupt: stdin"), Fault.UNKNOWN_KEY),
     (ready("html: true"), Fault.UNKNOWN_KEY),
     (ready(""), Fault.NO_SOCKET),
     (sockets("x;unix:/a;http;1"), Fault.NO_SOCKET),
