@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Final
 
@@ -65,8 +66,13 @@ def _sections(table: type, at: str) -> Iterator[str]:
         if spec.table is None:
             continue
         here = f"{at}.{name}".lstrip(".")
-        yield from _section(spec.table, here, (spec.table.__doc__ or "").partition(": ")[2] or spec.key.doc)
+        yield from _section(spec.table, here, _about(spec.table) or spec.key.doc)
         yield from _sections(spec.table, here)
+
+
+def _about(table: type) -> str:
+    """What a table's class says after its name; Python before 3.13 keeps the indentation of further lines."""
+    return inspect.cleandoc((table.__doc__ or "").partition(": ")[2])
 
 
 def _section(table: type, at: str, about: str) -> Iterator[str]:

@@ -80,6 +80,11 @@ def test_example_shows_every_key() -> None:
         assert set(keys_of(tables()[name])) - set(LEFT_OUT) == set(table), name
 
 
+def test_page_is_the_same_for_every_python() -> None:
+    """Python 3.13 takes the indentation out of docstrings, older ones do not."""
+    assert [line for line in reference().splitlines() if line != line.strip()] == []
+
+
 def test_every_pointer_has_its_anchor() -> None:
     """The places of the reference page that reports point to exist, each once."""
     anchors = re.findall(r'<a id="([^"]+)"></a>', reference())
