@@ -82,7 +82,7 @@ def test_example_shows_every_key() -> None:
 
 def test_page_is_the_same_for_every_python() -> None:
     """Python 3.13 takes the indentation out of docstrings, older ones do not."""
-    assert [line for line in reference().splitlines() if line != line.strip()] == []
+    assert [line for line in reference().splitlines() if line.startswith("    ")] == []
 
 
 def test_every_pointer_has_its_anchor() -> None:
