@@ -9,12 +9,15 @@ const talk = require('./talk');
 
 const MARGIN = 2000; // milliseconds before the spawner's own deadline, which could only say "timeout"
 
+const MISSING_PACKAGE = /^Cannot find (module|package) '[^./]/; // a file that is missing begins with `.` or `/`
+
 const HINT = ' (https servers, and servers in child or cluster processes, are not served)';
 
 class StartupWatch {
   constructor(options) {
     this.over = false;
     this.file = options.startup_file || 'app.js';
+    this.root = options.app_root || process.cwd();
     this.wanted = () => 'listen()';
     this.onError = (error) => this.failed(error);
     this.onExit = (status) => this.ended(status);
@@ -36,7 +39,14 @@ class StartupWatch {
   failed(error) {
     if (this.over || process.listenerCount('uncaughtException') > 0) return;
     const isError = error instanceof Error;
-    this.explain(`${isError ? ownStack(error) : ''}\n\n${isError ? `${error.name}: ${error.message}` : String(error)}`);
+    this.explain(`${isError ? ownStack(error) : ''}\n\n${isError ? this.summary(error) : String(error)}`);
+  }
+
+  /** One line: the message of a module that is not found goes on with the files that wanted it. */
+  summary(error) {
+    const [message] = error.message.split('\n');
+    const advice = MISSING_PACKAGE.test(message) ? `; run \`npm install\` in ${this.root}, or correct the name` : '';
+    return `${error.name}: ${message}${advice}`;
   }
 
   ended(status) {

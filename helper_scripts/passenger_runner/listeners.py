@@ -46,7 +46,18 @@ def session_of(pid: int) -> int:
 
 def listening_inodes(port: int) -> dict[str, bool]:
     """Inode of each socket that listens on the port -> whether it is on loopback only."""
-    found = {}
+    return {inode: address in LOOPBACK for address, number, inode in listening() if number == port}
+
+
+def ports_of(session: int) -> list[int]:
+    """Where the processes of a session (those that may be looked into) listen, in order."""
+    ports = {"socket:[%s]" % inode: number for _, number, inode in listening()}
+    members = [pid for pid in processes() if session_of(pid) == session]
+    return sorted({ports[link] for pid in members for link in descriptors(pid) if link in ports})
+
+
+def listening() -> Iterator[tuple[str, int, str]]:
+    """Address (as the kernel writes it), port and inode of every listening TCP socket."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             with open(table) as file:
@@ -56,9 +67,8 @@ def listening_inodes(port: int) -> dict[str, bool]:
         for row in rows:
             fields = row.split()
             address, _, number = fields[1].partition(":")
-            if fields[3] == LISTENING and int(number, 16) == port:
-                found[fields[9]] = address in LOOPBACK
-    return found
+            if fields[3] == LISTENING:
+                yield address, int(number, 16), fields[9]
 
 
 def holders(inodes: set[str]) -> list[int]:

@@ -16,7 +16,7 @@ import time
 from passenger_loader.talk import Explanation
 
 from .command import describe
-from .listeners import accepts, descends, holders, listening_inodes, session_of
+from .listeners import accepts, descends, holders, listening_inodes, ports_of, session_of
 
 TYPE_CHECKING = False  # what type checkers take for true; importing `typing` would cost some milliseconds
 if TYPE_CHECKING:
@@ -88,11 +88,19 @@ def wait_until_ready(command: Command, place: Place, deadline: float, wake: int)
             raise_end(command, place)
         left = deadline - time.monotonic()
         if left <= 0:
-            raise Explanation("the command listened neither on $PORT (%d) nor on $SOCKET in time" % place.port)
+            raise_late(place)
         for fd, _ in poll.poll(1000 * min(pause, left)):
             if fd == wake or (fd == 0 and not os.read(0, 4096)):
                 raise GivenUp
         pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+def raise_late(place: Place) -> None:
+    """It listened nowhere, or elsewhere: a port that is written down in the program is the usual mistake."""
+    others = ", ".join(map(str, ports_of(os.getsid(0))))
+    wanted = "neither on $PORT (%d) nor on $SOCKET" if place.path else "not on port %d"
+    text = "the command listened " + wanted % place.port + " in time"
+    raise Explanation(text + ("; it listens on port %s: let it take the port from $PORT" % others if others else ""))
 
 
 def raise_end(command: Command, place: Place) -> None:

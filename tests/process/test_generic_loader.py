@@ -178,6 +178,10 @@ def children_of(pid: int) -> list[int]:
         ("kill -9 $$", "the command was killed by signal 9 before it listened"),
         ("no-such-program --port $PORT", "the command ended with status 127 before it listened"),
         ("sleep 9999", "the command listened neither on $PORT ("),
+        (
+            f"PORT=0 exec {PYTHON} -c 'import socket; s = socket.create_server((\"127.0.0.1\", 0)); s.accept()'",
+            ": let it take the port from $PORT",
+        ),
         (f"setsid {PYTHON} server.py port & wait", "which is not in the session of the command"),
         (f"setsid {PYTHON} server.py socket & wait", "which is not in the session of the command"),
         (f"{PYTHON} server.py port & setsid true; exit 0", "the command ended with status 0 before it listened"),

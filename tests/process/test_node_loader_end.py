@@ -29,7 +29,8 @@ process.on('SIGUSR2', () => waiting.end('done'));
         ("throw new TypeError('no such luck')", "TypeError: no such luck"),
         ("throw 'a string'", "a string"),
         ("const x = ;", "SyntaxError: Unexpected token ';'"),
-        ("require('left-pad-2')", "- "),
+        ("require('left-pad-2')", "Error: Cannot find module 'left-pad-2'; run `npm install` in /tmp/"),
+        ("require('./lost')", "Error: Cannot find module './lost'"),
         ("process.exit(3)", "app.js ended with status 3 without listening: it must call listen() of an http server"),
         ("process.exit(0)", "app.js came to its end without listening"),
         ("console.log('nothing to do')", "app.js came to its end without listening"),
@@ -57,6 +58,7 @@ def test_an_es_module_that_fails_is_explained_too() -> None:
     for source, summary in [
         ("throw new TypeError('in a module')", "TypeError: in a module"),
         ("import x from './missing.mjs'", "Error: Cannot find module"),
+        ("import x from 'left-pad-2'", "Error: Cannot find package 'left-pad-2'"),
         ("await new Promise(() => {})", "app.mjs came to its end without listening"),
         ("export const = 1", "SyntaxError: "),
     ]:
