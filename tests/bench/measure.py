@@ -27,6 +27,7 @@ class Load:
 LOADS = {
     "small": Load("/", 16, "A small response, 16 connections: every worker is busy"),
     "calm": Load("/", 4, "A small response, 4 connections: some workers are idle"),
+    "single": Load("/", 1, "A small response, one request at a time: all workers but one are idle"),
     "headers": Load("/headers", 16, "A small response with 20 headers, 16 connections"),
     "64k": Load("/64k", 16, "64 KiB, 16 connections"),
     "1m": Load("/1m", 16, "1 MiB, 16 connections"),

@@ -13,7 +13,7 @@ from tests.bench.stacks import Group
 Runs = dict[str, dict[str, list[Run]]]
 """Stack -> load -> one run per round."""
 
-BUDGETED = ("small", "calm")
+BUDGETED = ("small", "calm", "single")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,7 @@ def budgets(results: Results) -> list[Budget]:
         line("our core : Passenger's core", 0.65, APACHE, group="core"),
         line("our WSGI loader : Passenger's Python loader", 0.4, APACHE, group="application"),
         line("whole stack : Apache + Passenger", 0.45, APACHE),
+        line("whole stack : nginx + Gunicorn (sync), one request at a time", 0.4, GUNICORN, "single"),
         line("whole stack : nginx + Gunicorn (sync), some workers idle", 0.4, GUNICORN, "calm"),
         line("whole stack : nginx + Gunicorn (sync), all workers busy", 0.4, GUNICORN),
         line("whole stack : nginx + uWSGI", 2.0, UWSGI),
@@ -89,8 +90,8 @@ def budgets(results: Results) -> list[Budget]:
 
 GUNICORN_NOTE = """\
 Gunicorn's sync workers all wait on the listening socket: the kernel wakes every idle one for each connection, and all but
-one find nothing. Its cost per request therefore depends on how many are idle, and is measured twice; where all are busy
-none is woken for nothing, and it saves the hop through a core that the other stacks with a process manager have."""
+one find nothing. Its cost per request therefore depends on how many are idle, and is measured at three loads. Where all
+are busy none is woken for nothing, and it saves the hop through a core that the other stacks with a process manager have."""
 
 
 def page(results: Results, machine: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.bench.measure import Run
-from tests.bench.report import OURS, UWSGI, Budget, Chapter, Results, budgets, page
+from tests.bench.report import BUDGETED, OURS, UWSGI, Budget, Chapter, Results, budgets, page
 
 RUN = Run(rate=1000.0, p50=1.0, p99=2.0, errors=0, cpu={"core": 40.0, "application": 20.0})
 OTHER = Run(rate=500.0, p50=1.0, p99=2.0, errors=0, cpu={"application": 20.0})
@@ -16,7 +16,7 @@ CHAPTER = Chapter(
 
 def test_chapters_stand_in_the_same_table_and_page() -> None:
     """Their budgets behind those of the stacks, their text at the end, with what could not be measured."""
-    runs = {OURS: {"small": [RUN], "calm": [RUN]}, UWSGI: {"small": [OTHER], "calm": [OTHER]}}
+    runs = {OURS: dict.fromkeys(BUDGETED, [RUN]), UWSGI: dict.fromkeys(BUDGETED, [OTHER])}
     results = Results(runs=runs, memory={}, startup={OURS: 2.0, UWSGI: 1.0}, missing=[], chapters=[CHAPTER])
     found = {budget.what: budget for budget in budgets(results)}
     assert found["whole stack : nginx + uWSGI"].ratio == 3.0
