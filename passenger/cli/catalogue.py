@@ -17,10 +17,20 @@ COMMANDS = {
         "Let one process of an application finish and end.",
     ),
     "status": ("passenger.cli.status:status", "Show what runs: components, applications, processes, queues."),
+    "top": ("passenger.cli.top:top", "Watch applications and processes live; restart or detach with a key."),
+    "logs": ("passenger.cli.logs:logs", "Show what an instance and its applications said, and follow it."),
+    "memory-stats": (
+        "passenger.cli.memory_stats:memory_stats",
+        "Show the memory of nginx, Passenger and application processes.",
+    ),
     "health": ("passenger.cli.health:health", "Say by exit status whether an instance is healthy (for probes)."),
     "config": ("", "Show, render and explain configurations (see `passenger config --help`)."),
     "env": ("passenger.cli.env:env", "Show the environment that an application gets, and why."),
+    "doctor": ("passenger.cli.doctor:doctor", "Check this host, the configuration, and what runs."),
+    "reopen-logs": ("passenger.cli.reopen_logs:reopen_logs", "Open log files anew after a rotation."),
+    "completion": ("passenger.cli.completion:completion", "Print a script that completes commands in your shell."),
     "version": ("passenger.cli.version:version", "Show the version."),
+    "complete": ("passenger.cli.completion:complete", ""),
     "resolve-plan": ("passenger.cli.resolve_plan:resolve_plan", ""),
 }
 
@@ -31,7 +41,26 @@ CONFIG_COMMANDS = {
     "keys": ("passenger.cli.config_keys:keys", "Every key: type, default, unit, since when, reload or restart."),
 }
 
-GROUPS = {"": COMMANDS, "config": CONFIG_COMMANDS}
+TOOL_COMMANDS = {
+    "list-instances": ("passenger.cli.list_instances:list_instances", "List the running instances."),
+    **{name: COMMANDS[name] for name in ("restart-app", "detach-process", "reopen-logs")},
+    "api-call": ("passenger.cli.api_call:api_call", "Ask a control socket, and print the raw answer."),
+    "system-metrics": ("passenger.cli.system_metrics:system_metrics", "Show how busy this machine is."),
+    "system-properties": ("passenger.cli.system_properties:system_properties", "Show what this machine is."),
+    "validate-install": ("passenger.cli.validate_install:validate_install", "Check this installation."),
+    "about": ("passenger.cli.about:about", "Print one fact about this installation."),
+}
+
+TOOL = "passenger-config"
+
+GROUPS = {"": COMMANDS, "config": CONFIG_COMMANDS, TOOL: TOOL_COMMANDS}
+"""A command without a target is the name of a group; `passenger-config` is a program of its own."""
+
+PROGRAMS = {
+    "passenger-status": "passenger.cli.passenger_status:passenger_status",
+    "passenger-memory-stats": "passenger.cli.memory_stats:memory_stats",
+}
+"""Programs that are one command each."""
 
 PLAIN = frozenset({"passenger.cli.health:health"})
 """Commands that parse their own arguments because they must cost as little as possible."""
@@ -39,22 +68,35 @@ PLAIN = frozenset({"passenger.cli.health:health"})
 _INTRODUCTIONS = {
     "": "The Passenger application server: one TOML file, one command, nginx in front, a watchdog behind.",
     "config": "Look at configurations. Nothing is started and nothing is changed.",
+    TOOL: "Look at and act on running instances, as Passenger's tool of this name does.",
 }
 
 _EXAMPLES = {
     "": ("passenger start", "passenger validate passenger.toml", "passenger status --watch"),
     "config": ("passenger config show --origin", "passenger config render --out /tmp/nginx"),
+    TOOL: ("passenger-config list-instances", "passenger-config restart-app blog"),
 }
 
 _ENDINGS = {
     "": "Exit status: 0 done, 1 failed, 2 usage, 3 no such instance or none chosen, 78 invalid configuration.\n",
     "config": "",
+    TOOL: "",
 }
+
+
+def program_of(group: str) -> str:
+    """What a user types before the commands of a group."""
+    return group if group == TOOL else f"passenger {group}".rstrip()
+
+
+def group_of_program(program: str) -> str:
+    """The group whose commands a program has."""
+    return TOOL if program == TOOL else ""
 
 
 def help_text(group: str) -> str:
     """The help page of `passenger` ("" ) or of a group of commands."""
-    program = f"passenger {group}".rstrip()
+    program = program_of(group)
     visible = {name: summary for name, (_, summary) in GROUPS[group].items() if summary}
     width = max(map(len, visible)) + 2
     lines = [

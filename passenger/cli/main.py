@@ -1,4 +1,4 @@
-"""The `passenger` and `passenger-status` programs: find the command, run it, turn errors into messages and exit status.
+"""The programs `passenger`, `passenger-status`, ...: find the command, run it, turn errors into messages and status.
 
 Rules.
 1. Only the chosen command's module is imported; help and version pages import nothing at all.
@@ -12,7 +12,7 @@ import errno
 import os
 import sys
 
-from passenger.cli.catalogue import GROUPS, PLAIN, help_text
+from passenger.cli.catalogue import GROUPS, PLAIN, PROGRAMS, TOOL, help_text, program_of
 from passenger.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, InvalidConfigurationError, PassengerError
 
 TYPE_CHECKING = False  # importing `typing` for this costs more than the help page
@@ -32,9 +32,21 @@ def main() -> NoReturn:
 
 def passenger_status() -> NoReturn:
     """Entry point of `passenger-status`."""
-    sys.exit(
-        guarded(lambda: run_target("passenger.cli.passenger_status:passenger_status", sys.argv[1:], "passenger-status"))
-    )
+    _only_command("passenger-status")
+
+
+def passenger_memory_stats() -> NoReturn:
+    """Entry point of `passenger-memory-stats`."""
+    _only_command("passenger-memory-stats")
+
+
+def passenger_config() -> NoReturn:
+    """Entry point of `passenger-config`."""
+    sys.exit(guarded(lambda: dispatch(sys.argv[1:], TOOL)))
+
+
+def _only_command(program: str) -> NoReturn:
+    sys.exit(guarded(lambda: run_target(PROGRAMS[program], sys.argv[1:], program)))
 
 
 def guarded(run: Callable[[], int]) -> int:
@@ -74,7 +86,7 @@ def report(error: PassengerError) -> None:
 
 def dispatch(arguments: Sequence[str], group: str = "") -> int:
     """Run the command named by the first argument."""
-    program = f"passenger {group}".rstrip()
+    program = program_of(group)
     if arguments[:1] == ["help"] and len(arguments) > 1:
         return dispatch([*arguments[1:], "--help"], group)
     if not arguments or arguments[0] in {"--help", "-h", "help"}:
@@ -83,10 +95,10 @@ def dispatch(arguments: Sequence[str], group: str = "") -> int:
     name, rest = arguments[0], arguments[1:]
     if not group and name in {"--version", "-v"}:
         name, rest = "version", ()
-    if name in GROUPS and name:
-        return dispatch(rest, name)
     if name not in GROUPS[group]:
         return _unknown(name, group, program)
+    if not GROUPS[group][name][0]:
+        return dispatch(rest, name)
     return run_target(GROUPS[group][name][0], rest, f"{program} {name}")
 
 

@@ -9,54 +9,99 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
 
 import click
 
 from passenger import __version__
+from passenger.cli import api
 from passenger.cli.colour import wants_colour
 from passenger.cli.options import examples
-from passenger.cli.poolview import emphasised, plain, pool_lines, stamp
+from passenger.cli.poolview import Paint, emphasised, plain, pool_lines, stamp
 from passenger.cli.running import running_instances
-from passenger.cli.snapshot import core_status
+from passenger.cli.snapshot import TIMEOUT, core_status
 from passenger.errors import EXIT_FAILED, EXIT_OK, PassengerError
 from passenger.instance.registry import InstanceRecord
-from passenger.wire.status import CoreStatus
+from passenger.log import printable
 
 EXIT_NOT_ASKED = 2
 
 
-@click.command(epilog=examples("passenger-status", "passenger-status main --show=json"))
+@dataclass(frozen=True, slots=True)
+class View:
+    """How to show it."""
+
+    paint: Paint
+    verbose: bool
+
+
+def _pool(record: InstanceRecord, view: View) -> str:
+    return "\n".join(pool_lines(core_status(record), now=time.time(), heading=view.paint, verbose=view.verbose))
+
+
+def _server(record: InstanceRecord, _: View) -> str:
+    return json.dumps(_ask(record, "server"), indent=2)
+
+
+def _backtraces(record: InstanceRecord, _: View) -> str:
+    return "\n".join(map(printable, str(_ask(record, "backtraces")).split("\n"))).rstrip("\n")
+
+
+def _xml(record: InstanceRecord, _: View) -> str:
+    from passenger.cli.poolxml import pool_xml
+
+    return pool_xml(core_status(record), now=time.time())
+
+
+def _json(record: InstanceRecord, _: View) -> str:
+    return json.dumps({group["name"]: group for group in core_status(record)["pool"]["groups"]}, indent=2)
+
+
+def _ask(record: InstanceRecord, verb: str) -> Any:
+    what = f"the core of instance {record.name}"
+    return api.call(record.paths.core_api, {"verb": verb}, timeout=TIMEOUT, what=what).get(verb)
+
+
+VIEWS: Final[Mapping[str, Callable[[InstanceRecord, View], str]]] = MappingProxyType({
+    "pool": _pool, "server": _server, "requests": _server, "backtraces": _backtraces, "xml": _xml, "json": _json,
+})  # fmt: skip
+WITHOUT_HEADER: Final = frozenset({"xml", "json", "server", "requests"})
+"""For programs; Passenger shows its JSON of `server` with a header that nothing can parse."""
+
+
+@click.command(
+    epilog=examples("passenger-status", "passenger-status main --show=json", "passenger-status --show=server")
+)
 @click.argument("name", required=False)
-@click.option("--show", type=click.Choice(("pool", "json")), default="pool", show_default=True, help="What to show.")
+@click.option("--show", type=click.Choice(tuple(VIEWS)), default="pool", show_default=True, help="What to show.")
 @click.option("--no-header", is_flag=True, help="Leave out version, date and instance.")
 @click.option("--force-colors", is_flag=True, help="Colour also when the output is no terminal.")
 @click.option("--verbose", "-v", is_flag=True, help="Counters of every application, identity of every process.")
 def passenger_status(*, name: str | None, show: str, no_header: bool, force_colors: bool, verbose: bool) -> int:
-    """Show the pool of the instance NAME (or the beginning of its name); without NAME, of the only one."""
+    """Show the instance NAME (or the beginning of its name); without NAME, the only one.
+
+    pool: applications and their processes; xml, json: the same for programs. server (or requests): what the request
+    handler does, and for whom. backtraces: where the threads and tasks of the core are.
+    """
     record = _pick(running_instances(None), name)
     if record is None:
         return EXIT_FAILED
+    paint = emphasised if force_colors or wants_colour(sys.stdout, os.environ) else plain
     try:
-        core = core_status(record)
+        text = VIEWS[show](record, View(paint=paint, verbose=verbose))
     except PassengerError as error:
         print(f"*** ERROR: {error.message}" + (f"\n{error.hint}" if error.hint else ""), file=sys.stderr)
         return EXIT_NOT_ASKED
-    if show == "json":
-        print(json.dumps({group["name"]: group for group in core["pool"]["groups"]}, indent=2))
-        return EXIT_OK
-    _print_pool(
-        record, core, no_header=no_header, colours=force_colors or wants_colour(sys.stdout, os.environ), verbose=verbose
-    )
-    return EXIT_OK
-
-
-def _print_pool(record: InstanceRecord, core: CoreStatus, *, no_header: bool, colours: bool, verbose: bool) -> None:
-    now = time.time()
-    if not no_header:
+    if not no_header and show not in WITHOUT_HEADER:
         print(
-            f"Version : {core['version']}\nDate    : {stamp(now)}\nInstance: {record.name} (Passenger {__version__})\n"
+            f"Version : {record.version}\nDate    : {stamp(time.time())}\n"
+            f"Instance: {record.name} (Passenger {__version__})\n"
         )
-    print("\n".join(pool_lines(core, now=now, heading=emphasised if colours else plain, verbose=verbose)))
+    print(text)
+    return EXIT_OK
 
 
 def _pick(records: list[InstanceRecord], name: str | None) -> InstanceRecord | None:

@@ -1,6 +1,7 @@
 """Who may look at an instance: the names of `admin.readers` as numbers.
 
-A name may be a user, a group, or both (many systems give a user a group of the same name): then both are meant.
+A name may be a user, a group, or both: then both are meant. A user whose own group has the same name, as many systems
+make them, is in that group already: a group alone can be kept by the file system (`Roles.socket_rights`).
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ def reader_ids(names: Sequence[str], accounts: Accounts) -> tuple[list[int], lis
             raise HostError(
                 f"there is no user or group {name!r} on this host", hint="create it, or take it out of admin.readers"
             )
-        if account is not None:
-            uids.add(account.uid)
         if gid is not None:
             gids.add(gid)
+        if account is not None and account.gid != gid:
+            uids.add(account.uid)
     return sorted(uids), sorted(gids)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 TIMEOUT = 60.0
-PASSENGER_STATUS = "from passenger.cli.main import passenger_status; passenger_status()"
+PROGRAM = "from passenger.cli import main; main.{}()"
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
@@ -27,7 +27,13 @@ def passenger(
 
 def passenger_status(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the `passenger-status` program to its end."""
-    return _run([sys.executable, "-c", PASSENGER_STATUS, *arguments], cwd, b"", variables)
+    return program("passenger-status", *arguments, cwd=cwd, **variables)
+
+
+def program(name: str, *arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run one of the installed programs by its entry point to its end."""
+    entry = "main" if name == "passenger" else name.replace("-", "_")
+    return _run([sys.executable, "-c", PROGRAM.format(entry), *arguments], cwd, b"", variables)
 
 
 def _run(

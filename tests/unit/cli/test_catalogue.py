@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 
 import click
 import pytest
@@ -29,7 +30,7 @@ def test_help_has_an_example(target: str) -> None:
     result = CliRunner().invoke(getattr(importlib.import_module(module), name), ["--help"])
     assert result.exit_code == 0, result.output
     assert "Example" in result.output
-    assert "passenger " in result.output
+    assert re.search(r"^  .*passenger(-config)? ", result.output, re.MULTILINE)
 
 
 def test_health_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:

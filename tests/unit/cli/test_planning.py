@@ -266,7 +266,10 @@ def test_readers_are_numbers_in_the_plan() -> None:
         config_files=[],
         reload_argv=[],
     )
-    assert (found.reader_uids, found.reader_gids) == ([33], [33, 50])
+    assert (found.reader_uids, found.reader_gids) == ([], [33, 50])
+    twin = Account("web", 70, 71, "/", "")
+    assert reader_ids(("web", "blog"), FakeAccounts({**USERS, "web": twin})) == ([70], [50, 1001])
+    assert reader_ids(("shop",), FakeAccounts()) == ([1002], [])
     with pytest.raises(HostError) as refused:
         reader_ids(("nosuch",), FakeAccounts())
     assert "admin.readers" in refused.value.hint
