@@ -25,6 +25,7 @@ COMMANDS = {
     ),
     "health": ("passenger.cli.health:health", "Say by exit status whether an instance is healthy (for probes)."),
     "config": ("", "Show, render and explain configurations (see `passenger config --help`)."),
+    "cache": ("", "Look into nginx's caches of responses, and empty them."),
     "env": ("passenger.cli.env:env", "Show the environment that an application gets, and why."),
     "doctor": ("passenger.cli.doctor:doctor", "Check this host, the configuration, and what runs."),
     "reopen-logs": ("passenger.cli.reopen_logs:reopen_logs", "Open log files anew after a rotation."),
@@ -53,7 +54,12 @@ TOOL_COMMANDS = {
 
 TOOL = "passenger-config"
 
-GROUPS = {"": COMMANDS, "config": CONFIG_COMMANDS, TOOL: TOOL_COMMANDS}
+CACHE_COMMANDS = {
+    "status": ("passenger.cli.cache_status:status", "Where the caches are, and how full."),
+    "purge": ("passenger.cli.cache_purge:purge", "Remove kept responses of an application."),
+}
+
+GROUPS = {"": COMMANDS, "cache": CACHE_COMMANDS, "config": CONFIG_COMMANDS, TOOL: TOOL_COMMANDS}
 """A command without a target is the name of a group; `passenger-config` is a program of its own."""
 
 PROGRAMS = {
@@ -67,18 +73,21 @@ PLAIN = frozenset({"passenger.cli.health:health"})
 
 _INTRODUCTIONS = {
     "": "The Passenger application server: one TOML file, one command, nginx in front, a watchdog behind.",
+    "cache": "Responses that nginx keeps, by the table `cache` of an application.",
     "config": "Look at configurations. Nothing is started and nothing is changed.",
     TOOL: "Look at and act on running instances, as Passenger's tool of this name does.",
 }
 
 _EXAMPLES = {
     "": ("passenger start", "passenger validate passenger.toml", "passenger status --watch"),
+    "cache": ("passenger cache status", "passenger cache purge blog --uri '/news/*'"),
     "config": ("passenger config show --origin", "passenger config render --out /tmp/nginx"),
     TOOL: ("passenger-config list-instances", "passenger-config restart-app blog"),
 }
 
 _ENDINGS = {
     "": "Exit status: 0 done, 1 failed, 2 usage, 3 no such instance or none chosen, 78 invalid configuration.\n",
+    "cache": "",
     "config": "",
     TOOL: "",
 }

@@ -155,7 +155,8 @@ class _Builder:
 
 def _below_root(fields: dict[str, Any]) -> dict[str, Any]:
     root = fields["app_root"]
-    fields["document_root"] = absolute(root, fields.get("document_root") or "public")
+    if document_root := fields.get("document_root"):
+        fields["document_root"] = absolute(root, document_root)
     if startup_file := fields.get("startup_file"):
         fields["startup_file"] = absolute(root, startup_file)
     for interpreter in INTERPRETERS:

@@ -48,12 +48,16 @@ _CROSS: Final = {
     "E314": "a listener of PROXY protocol without anybody to take it from",
     "E340": "a limit of memory is not below the one that ends processes",
     "E341": "a limit leaves nothing to the application",
+    "E350": "a cache without the buffers that it is filled from",
+    "E351": "a key that has no effect with Apache",
+    "E352": "an Apache that the instance would have to run",
     "W301": "an instance has no applications",
     "W302": "error pages with internals are shown in production",
     "W303": "`max_instances` is greater than `max_pool_size` and cannot be reached",
     "W304": "a listener has no effect because the instance runs without nginx",
     "W305": "a group is given without a user",
     "W306": "everybody is trusted to say who the client is",
+    "W350": "a cache has no effect because the instance runs without nginx",
 }
 
 _HOST: Final = {
@@ -77,6 +81,7 @@ _HOST: Final = {
     "E420": "a limit of an application is beyond what may be set here",
     "E421": "a CPU does not exist",
     "E422": "no cgroup can be made for an application",
+    "E450": "the folder of a cache cannot be used",
     "W401": "the kernel's limit of waiting connections is low",
     "W402": "a listener on IPv6 may hold the port on IPv4 as well",
     "W403": "everybody may change the configuration file that root acts on",

@@ -118,6 +118,7 @@ def check(
     """Report everything that this machine refuses."""
     from passenger.config.access import Access
     from passenger.config.host_apps import AppChecks
+    from passenger.config.host_caches import check_caches
     from passenger.config.host_instances import InstanceChecks
     from passenger.config.host_limits import check_limits
     from passenger.config.ports import check_ports
@@ -136,6 +137,8 @@ def check(
         known = built.is_whole(*core, "default_user") and built.is_whole(*core, "default_group")
         if built.is_whole("apps", name) and known and instance in built.config.instances:
             apps.check(name, app, built.config.instances[instance].core)
+    whole_apps = {name: app for name, app in built.config.apps.items() if built.is_whole("apps", name)}
+    check_caches(document, whole_apps, findings, me=host.myself, access=access)
     check_limits(
         document, {name: app for name, app in built.config.apps.items() if built.is_whole("apps", name)}, findings, host
     )

@@ -229,6 +229,12 @@ class Instance:
 
     log_level: str = key("Least important lines that are logged.", default="info", choices=LOG_LEVELS, reload="live")
     log_format: str = key("`text` for people, `json` for machines.", default="text", choices=("text", "json"))
+    web_server: str = key(
+        "The web server in front, which the table `nginx` describes. `apache`: the files are for an Apache 2.4 that "
+        'somebody else runs; needs `nginx.mode = "external"`.',
+        default="nginx",
+        choices=("nginx", "apache"),
+    )
     registry_dir: str | None = key(
         "Folder that holds the instance directory. Nobody else may write to it.",
         example="/run/passenger",

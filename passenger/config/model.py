@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from passenger.config.app_cache import AppCache
 from passenger.config.app_limits import AppLimits
 from passenger.config.declare import NO_TABLE, key
 from passenger.config.instance import Instance
@@ -104,6 +105,7 @@ class App(AppLimits):
         "Which variables of the environment of `passenger start` the application gets.", table=AppInherit
     )
     nginx: AppNginx = key("What nginx does for this application.", table=AppNginx)
+    cache: AppCache = key("Responses that nginx keeps.", table=AppCache)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

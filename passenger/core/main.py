@@ -34,6 +34,7 @@ from passenger.log import Log
 from passenger.pool.limits import PoolLimits
 from passenger.pool.pool import Pool
 from passenger.posix.cgroup import visible_cpus, visible_memory
+from passenger.request.cgi import client_of
 from passenger.request.handler import RequestHandler
 from passenger.request.healthcheck import check_health
 from passenger.request.upgrade import UpgradeClient
@@ -96,7 +97,7 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     await api.listen(socket.socket(fileno=launch.sockets["core_api"]))
     if "core_api_ro" in launch.sockets:
         await api.listen_to_readers(socket.socket(fileno=launch.sockets["core_api_ro"]))
-    handler.listen(socket.socket(fileno=launch.sockets["request"]))
+    handler.listen(socket.socket(fileno=launch.sockets["request"]), client_of(config.instance.web_server))
     handler.listen(socket.socket(fileno=launch.sockets["request_http"]), UpgradeClient)
     pool.start()
     restart_files = _restart_files(loop, config, core, pool, log)

@@ -19,7 +19,8 @@ from typing import Final
 from passenger.config import apptypes
 from passenger.config.model import App, InstanceConfig
 from passenger.config.paths import InstancePaths
-from passenger.webserver import locations, mediatypes, process, proxies, scgi, servers, sites, upgrades
+from passenger.webserver import cache, locations, mediatypes, process, proxies, scgi, servers, sites, upgrades
+from passenger.webserver.apache import render_apache
 from passenger.webserver.build import Build
 from passenger.webserver.tree import Directive, block, serialize
 
@@ -31,6 +32,7 @@ MEDIA_TYPES_FILE: Final = "mime.types"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rendering:
     config: InstanceConfig
+    paths: InstancePaths
     hop: scgi.Hop
     http2: bool
     is_folder: Callable[[str], bool]
@@ -60,6 +62,9 @@ def render(
     mode = config.instance.nginx.mode
     if mode == "off":
         return {}
+    upgraded = frozenset(name for name, app in config.apps.items() if _may_speak_http(app, exists))
+    if config.instance.web_server == "apache":
+        return render_apache(config, paths=paths, connect_secret=connect_secret, is_folder=is_folder, upgraded=upgraded)
     sites.check_name(config.name, "instance")
     hop = scgi.Hop(
         upstream=scgi.upstream_name(config.name),
@@ -70,13 +75,15 @@ def render(
     )
     rendering = _Rendering(
         config=config,
+        paths=paths,
         hop=hop,
         http2=build is not None and build.can_http2,
         is_folder=is_folder,
-        upgraded=frozenset(name for name, app in config.apps.items() if _may_speak_http(app, exists)),
+        upgraded=upgraded,
     )
     body = [scgi.upstream(config.name, paths.request), *proxies.in_http(config.name, config.instance.nginx)]
     body += upgrades.in_http(hop, paths.request_http) if rendering.upgraded else []
+    body += cache.in_http(config, paths)
     body += _servers(rendering)
     parameters = scgi.request_parameters(hop.client)
     files = {scgi.PARAMETERS_FILE: serialize(parameters, heading="What the core is told of every request.")}
@@ -101,7 +108,7 @@ def _may_speak_http(app: App, exists: Callable[[str], bool]) -> bool:
 
 def _app_files(rendering: _Rendering, name: str, app: App) -> dict[str, str]:
     hop = rendering.hop
-    ways = scgi.app_pass(hop, name, app)
+    ways = [*scgi.app_pass(hop, name, app), *cache.in_app(rendering.config, rendering.paths, name, hop)]
     files = {}
     if name in rendering.upgraded:
         ways = [*upgrades.turn_off(name), *ways]

@@ -101,14 +101,19 @@ class Hop:
 
 def app_pass(hop: Hop, name: str, app: App) -> list[Directive]:
     """What a location needs to hand a request to an application: the file of that application."""
-    limit = app.response_timeout + app.start_timeout if app.response_timeout else _LONGEST
     return [
         directive("client_max_body_size", str(app.nginx.client_max_body_size)),
         directive("scgi_request_buffering", on(app.nginx.request_buffering)),
         directive("scgi_buffering", on(app.nginx.response_buffering)),
         *([directive("expires", "off")] if app.nginx.static_max_age else []),
-        *_hand_over(hop, name, seconds=min(limit + _PATIENCE, _LONGEST)),
+        *_hand_over(hop, name, seconds=patience(app)),
     ]
+
+
+def patience(app: App) -> float:
+    """Seconds that a web server waits for the core (rule 4)."""
+    limit = app.response_timeout + app.start_timeout if app.response_timeout else _LONGEST
+    return min(limit + _PATIENCE, _LONGEST)
 
 
 def probe_pass(hop: Hop, probe: str) -> list[Directive]:

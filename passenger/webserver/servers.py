@@ -41,7 +41,7 @@ class ListenerSet:
 
     @property
     def tls(self) -> tuple[str, str] | None:
-        return _certificate(self.listeners[0])
+        return tls_files(self.listeners[0])
 
 
 def listener_sets(nginx: Nginx, *, http2: bool) -> list[ListenerSet]:
@@ -49,7 +49,7 @@ def listener_sets(nginx: Nginx, *, http2: bool) -> list[ListenerSet]:
     addresses.refuse_twins([addresses.parse(listener.address) for listener in nginx.listen])
     grouped: dict[tuple[object, bool], list[Listener]] = {}
     for listener in nginx.listen:
-        grouped.setdefault((_certificate(listener), listener.proxy_protocol), []).append(listener)
+        grouped.setdefault((tls_files(listener), listener.proxy_protocol), []).append(listener)
     return [
         ListenerSet(
             listeners=tuple(listeners),
@@ -144,7 +144,8 @@ def _hygiene() -> list[Directive]:
     return [directive("underscores_in_headers", on(False)), directive("ignore_invalid_headers", on(True)), ancient]
 
 
-def _certificate(listener: Listener) -> tuple[str, str] | None:
+def tls_files(listener: Listener) -> tuple[str, str] | None:
+    """Certificate and key. Raises UnrenderableValueError for one without the other."""
     certificate, certificate_key = listener.tls_certificate, listener.tls_certificate_key
     if certificate is None and certificate_key is None:
         return None

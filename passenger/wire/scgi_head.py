@@ -11,7 +11,8 @@ Rules.
 4. Repeated request headers are joined (`Cookie` by "; ", others by ", "); where a second one would change the meaning
    the request is refused (fact N5). HTTP_PROXY, HTTP_TRANSFER_ENCODING, HTTP_EXPECT and the HTTP_ doubles of
    Content-Type and Content-Length are removed (fact N6, F2, F4).
-5. Header names with anything but A-Z, 0-9 and `_` are dropped (F1); any other such name is an error.
+5. Header names with anything but A-Z, 0-9 and `_` are dropped (F1), and so are the switches of Apache's own that it
+   sends along (`no-gzip`, `downgrade-1.0`); any other such name is an error.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ _NEVER_TWICE: Final = frozenset(
 )
 _MAX_BODY_DIGITS: Final = 18
 _USUAL_METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
+_SWITCH: Final = re.compile(rb"[a-z][a-z0-9_.-]*")
 _METHOD: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
 
 
@@ -167,7 +169,7 @@ def _explicit(names: tuple[bytes, ...], values: list[bytes]) -> tuple[dict[bytes
     params: dict[bytes, bytes] = {}
     for name, value in zip(names, values, strict=True):
         if name.translate(None, _NAME_BYTES) or not name:
-            if not name.startswith(b"HTTP_"):
+            if not name.startswith(b"HTTP_") and not _SWITCH.fullmatch(name):
                 raise ScgiError("a parameter has an empty or malformed name")
         elif name not in params:
             params[name] = value

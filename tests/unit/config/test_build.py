@@ -31,7 +31,7 @@ def test_defaults_are_those_of_the_model() -> None:
     """What is not written has the model's default."""
     config = _config("[apps.blog]\napp_root = '/srv/blog'\n")
     assert config.instances == {"main": Instance()}
-    assert config.apps["blog"] == App(app_root="/srv/blog", instance="main", document_root="/srv/blog/public")
+    assert config.apps["blog"] == App(app_root="/srv/blog", instance="main")
 
 
 def test_units_become_numbers() -> None:

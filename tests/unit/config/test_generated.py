@@ -71,6 +71,7 @@ def test_example_shows_every_key() -> None:
         },
         "instances.admin": document["instances"]["main"]["admin"],
         "apps.inherit": document["apps"]["blog"]["inherit"],
+        "apps.cache": document["apps"]["blog"]["cache"],
         "apps.nginx": document["apps"]["blog"]["nginx"],
         "apps.rlimits": document["apps"]["blog"]["rlimits"],
         "apps.cgroup": document["apps"]["blog"]["cgroup"],

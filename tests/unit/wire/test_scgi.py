@@ -138,7 +138,8 @@ def test_usual_head_passes_as_received() -> None:
         *[with_params(pair) for pair in BASE],
         with_params((b"", b"x")),
         with_params((b"", b"")),
-        with_params((b"lower", b"x")),
+        with_params((b"lOwer", b"x")),
+        with_params((b"-lower", b"x")),
         with_params((b"X-Y", b"x")),
         with_params((b"X Y", b"x")),
         with_params((b"\xc4", b"x")),
@@ -160,6 +161,12 @@ def test_usual_head_passes_as_received() -> None:
 def test_parse_head_refuses(pairs: list[tuple[bytes, bytes]]) -> None:
     with pytest.raises(ScgiError):
         parse_head(encode(pairs), SECRET, Shapes())
+
+
+def test_switches_of_apache_reach_nobody() -> None:
+    head = parse_head(encode(with_params((b"no-gzip", b"1"), (b"downgrade-1.0", b"1"))), SECRET, Shapes())
+    assert b"no-gzip" not in head.block
+    assert b"downgrade" not in head.block
 
 
 @pytest.mark.parametrize("cut", [1, 2, 5])

@@ -62,6 +62,16 @@ def cut():
     return Response(lines(), mimetype="text/plain")
 
 
+@app.get("/cut/<int:count>")
+def cut_late(count):
+    def lines():
+        for number in range(count):
+            yield f"line {number}\n"
+        raise RuntimeError("the app breaks in the middle of its answer")
+
+    return Response(lines(), mimetype="text/plain")
+
+
 @app.get("/die")
 def die():
     os.kill(os.getpid(), 9)
