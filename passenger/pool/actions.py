@@ -90,6 +90,13 @@ class CloseGeneration:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeOver:
+    """Keys changed in these options that need no restart: they hold for the spawner and its preloader, too."""
+
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
 class KeepLoaded:
     """Processes may have to be started with these old options at any time: keep the preloader."""
 
@@ -116,6 +123,7 @@ Action = (
     | Kill
     | Dispose
     | CloseGeneration
+    | TakeOver
     | KeepLoaded
     | RestartOver
 )

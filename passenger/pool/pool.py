@@ -101,6 +101,7 @@ class Pool(Orders):
             act.Kill: self._kill,
             act.Dispose: self._dispose,
             act.CloseGeneration: lambda action: self._starts.retire(action.generation),
+            act.TakeOver: lambda action: self._starts.take_over(action.generation),
             act.KeepLoaded: lambda action: self._starts.keep_loaded(action.generation),
             act.RestartOver: self._restart_over,
         }

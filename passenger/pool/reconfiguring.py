@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from passenger.pool import rolling, wear
-from passenger.pool.actions import Action
+from passenger.pool.actions import Action, TakeOver
 from passenger.pool.events import Reconfigured
 from passenger.pool.ledger import Ledger
 from passenger.pool.model import Group
@@ -32,7 +32,7 @@ def reconfigured(ledger: Ledger, event: Reconfigured, now: float, actions: list[
             app = event.apps[group.name]
             rolling.begin(ledger, group, app, app.restart_method, WHY, now, actions)
         elif group.name in changes.changed:
-            _change(ledger, group, event)
+            _change(ledger, group, event, actions)
     for name in changes.added:
         ledger.add_group(name, event.apps[name])
     ledger.look_around = True
@@ -40,10 +40,12 @@ def reconfigured(ledger: Ledger, event: Reconfigured, now: float, actions: list[
         settle(ledger, group, now, actions)
 
 
-def _change(ledger: Ledger, group: Group, event: Reconfigured) -> None:
+def _change(ledger: Ledger, group: Group, event: Reconfigured, actions: list[Action]) -> None:
     group.generation.app = event.apps[group.name]
+    actions.append(TakeOver(group.generation))
     if group.fallback is not None:
         group.fallback.app = with_live_keys(group.fallback.app, group.app)
+        actions.append(TakeOver(group.fallback))
     for process in group.processes:
         wear.set_limits(group, process)
     ledger.note_size(group)

@@ -1,7 +1,7 @@
 """One spawner per generation, made when first needed, closed when nothing will be started with it any more.
 
-A spawner is replaced when live keys of its application changed (`start_timeout`). It is closed only after the
-starts that use it are over.
+Live keys of its application (`start_timeout`, `max_preloader_idle_time`) change a spawner in place: a preloader that
+runs stays. A spawner is closed only after the starts that use it are over.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Spawners:
         """The spawner for a start; give it back when the start is over. Raises what the factory raises."""
         generation = spawning.generation
         entry = self._entries.get(generation)
-        if entry is None or entry.app != generation.app:
-            self._drop(generation)
+        if entry is None:
             spawner = self._factory.spawner_for(spawning.group.name, generation.app)
             spawner.keeps_preloader = generation in self._kept
             entry = self._entries[generation] = _Entry(generation.app, spawner)
+        self._bring_up_to_date(entry, generation)
         entry.users += 1
         self._used[spawning] = entry
         return entry.spawner
@@ -52,6 +52,11 @@ class Spawners:
             entry.users -= 1
             self._close_unused(entry)
 
+    def take_over(self, generation: Generation) -> None:
+        """Its live keys have changed: they hold for what runs, too."""
+        if (entry := self._entries.get(generation)) is not None:
+            self._bring_up_to_date(entry, generation)
+
     def keep_loaded(self, generation: Generation) -> None:
         """A preloader of this generation stays, however long it is idle: what it loaded may be gone from the disk."""
         self._kept.add(generation)
@@ -62,6 +67,12 @@ class Spawners:
         """Nothing more will be started with these options. May be called again."""
         self._kept.discard(generation)
         self._drop(generation)
+
+    @staticmethod
+    def _bring_up_to_date(entry: _Entry, generation: Generation) -> None:
+        if entry.app != generation.app:
+            entry.app = generation.app
+            entry.spawner.change(entry.app)
 
     def _drop(self, generation: Generation) -> None:
         entry = self._entries.pop(generation, None)

@@ -70,6 +70,10 @@ class Starts:
         """Nothing more will be started with these options."""
         self._spawners.retire(generation)
 
+    def take_over(self, generation: Generation) -> None:
+        """Live keys of these options have changed."""
+        self._spawners.take_over(generation)
+
     def keep_loaded(self, generation: Generation) -> None:
         """A preloader with these options stays, however long it is idle."""
         self._spawners.keep_loaded(generation)

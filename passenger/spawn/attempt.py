@@ -114,6 +114,8 @@ def start_program(
     is_shared: Callable[[], bool] = lambda: False,
 ) -> Attempt[DirectProcess]:
     """Start the whole chain and talk with what comes out of it. Raises SpawnFailure."""
+    if decided.shell is None:
+        journey.leave_out(Step.SHELL)
     password = new_password()
     block = request_block(decided, {"gupid": gupid, "connect_password": password})
     journey.begin(step)

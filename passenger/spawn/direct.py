@@ -39,13 +39,26 @@ class DirectSpawner:
         self._clock = clock
         self._log = log
 
+    def change(self, app: App) -> None:
+        """See `Spawner`."""
+        self._app = app
+
     async def spawn(self) -> DirectProcess:
         """Start one process and wait until it is ready. Raises SpawnError."""
         journey = Journey(self._clock)
         attempt: Attempt[DirectProcess] | None = None
         try:
             async with asyncio.timeout(self._app.start_timeout):
-                attempt = self._begin(journey)
+                attempt = start_program(
+                    spec.work_out(self._name, self._app, self._context),
+                    journey,
+                    loop=self._loop,
+                    log=self._log,
+                    step=Step.EXEC,
+                    stages=PROGRAM,
+                    talk=SpawnTalk(),
+                    gupid=new_gupid(self._clock.wall()),
+                )
                 announced = attempt.check(await attempt.ready())
         except SpawnFailure as failure:
             raise await self._failed(failure, journey, attempt) from failure
@@ -62,21 +75,6 @@ class DirectSpawner:
 
     async def close(self) -> None:
         """Nothing is kept running between spawns."""
-
-    def _begin(self, journey: Journey) -> Attempt[DirectProcess]:
-        decided = spec.work_out(self._name, self._app, self._context)
-        if decided.shell is None:
-            journey.leave_out(Step.SHELL)
-        return start_program(
-            decided,
-            journey,
-            loop=self._loop,
-            log=self._log,
-            step=Step.EXEC,
-            stages=PROGRAM,
-            talk=SpawnTalk(),
-            gupid=new_gupid(self._clock.wall()),
-        )
 
     async def _failed(
         self, failure: SpawnFailure, journey: Journey, attempt: Attempt[DirectProcess] | None

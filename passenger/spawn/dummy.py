@@ -99,6 +99,9 @@ class DummySpawner:
         """Let the waiting spawns come to their end."""
         self._gate.set()
 
+    def change(self, app: App) -> None:
+        """Nothing here depends on such a key."""
+
     async def spawn(self) -> DummyProcess:
         await self._gate.wait()
         if self.fail_with is not None:

@@ -4,6 +4,7 @@ Rules.
 1. It is asked over a connection to its socket, whose other end the kernel says is the preloader.
 2. What it says it forked is checked before it is believed; one process is asked for at a time (by the spawner).
 3. Its end never ends what it forked, and what others left in its session goes when the last of them has ended.
+   Until then somebody listens to its stderr: it is theirs, too, where a preloader does not take the one it is given.
 """
 
 from __future__ import annotations
@@ -126,12 +127,12 @@ class Preloader:
         try:
             await self._process.ended(patience=STOP_PATIENCE)
         finally:
-            self._process.dispose()
+            self._process.kill()
 
     def discard(self) -> None:
         """Kill it, without waiting: it did not do what it was asked."""
         self._was_told_to_stop = True
-        self._process.dispose()
+        self._process.kill()
 
     def _connect(self) -> socket.socket:
         context, identity = self.spec.context, self.spec.identity
@@ -196,12 +197,14 @@ class Preloader:
         """End what is left of the session, when the preloader and all who live in its session have ended."""
         if self.is_gone and self._facts is not None and not self._family.is_shared():
             descendants.signal_others(self._facts, signal.SIGKILL)
+        if self.is_gone and not self._family.members and not self._family.expects_another:
+            self._process.dispose()
 
     def _ended(self, end: Exit) -> None:
         self.is_gone = True
         if self._question is not None:
             self._loop.call_later(LAST_ANSWER, self._give_up, self._question)
-        self._process.dispose()
+        self._sweep()
         sockets.remove(self._address, socket_dir=self.spec.context.socket_dir, uid=self.spec.identity.uid)
         if not self._was_told_to_stop:
             self._log.warn("the preloader ended; it is started again when it is needed", pid=self.pid, how=str(end))

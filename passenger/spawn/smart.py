@@ -67,11 +67,20 @@ class SmartSpawner:
         self._turn = asyncio.Lock()
         self._preloader: Preloader | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self._used_at = 0.0
+        """By the loop's clock: when the preloader was last needed."""
         self._stops: set[asyncio.Task[None]] = set()
 
     @property
     def preloader_pid(self) -> int | None:
         return None if self._preloader is None or self._preloader.is_gone else self._preloader.pid
+
+    def change(self, app: App) -> None:
+        """See `Spawner`. The preloader that runs stays, as these keys are none of its business."""
+        self._app = app
+        self._direct.change(app)
+        if not self._turn.locked():
+            self._rest()
 
     async def spawn(self) -> StartedProcess:
         """Start one process and wait until it is ready. Raises SpawnError."""
@@ -81,6 +90,7 @@ class SmartSpawner:
             try:
                 process = await self._spawn()
             finally:
+                self._used_at = self._loop.time()
                 self._rest()
         process.spawn_seconds = self._clock.monotonic() - began
         return process
@@ -102,7 +112,7 @@ class SmartSpawner:
                 return await self._direct.spawn()
             try:
                 preloader = await self._ready_preloader(decided, journey)
-                return await self._forked(preloader, journey)
+                return await self._forked(preloader, decided, journey)
             except PreloaderFailure as failure:
                 if not may_go_on(failure, trial):
                     raise self._logged(failure.error) from failure
@@ -120,7 +130,7 @@ class SmartSpawner:
 
     async def _ready_preloader(self, decided: SpawnSpec, journey: Journey) -> Preloader:
         """The one that is there, if it still fits, or a new one. Raises PreloaderFailure."""
-        if self._preloader is not None and (self._preloader.is_gone or self._preloader.spec != decided):
+        if self._preloader is not None and (self._preloader.is_gone or not self._preloader.spec.starts_like(decided)):
             self._stop_preloader()
         if self._preloader is None:
             self._preloader = await self._start_preloader(decided, journey)
@@ -134,7 +144,17 @@ class SmartSpawner:
         attempt: Attempt[DirectProcess] | None = None
         try:
             async with asyncio.timeout(self._app.start_timeout):
-                attempt = self._begin(decided, journey, family)
+                attempt = start_program(
+                    decided,
+                    journey,
+                    loop=self._loop,
+                    log=self._log,
+                    step=Step.PRELOADER_EXEC,
+                    stages=PRELOADER,
+                    talk=PreloaderTalk(),
+                    gupid="",
+                    is_shared=family.is_shared,
+                )
                 ready = await attempt.ready()
             journey.begin(Step.PRELOADER_CHECK)
             address = ready.sockets[0].address
@@ -154,29 +174,14 @@ class SmartSpawner:
             loop=self._loop, log=self._log, spec=decided, process=attempt.process, family=family, address=address
         )
 
-    def _begin(self, decided: SpawnSpec, journey: Journey, family: Family) -> Attempt[DirectProcess]:
-        if decided.shell is None:
-            journey.leave_out(Step.SHELL)
-        return start_program(
-            decided,
-            journey,
-            loop=self._loop,
-            log=self._log,
-            step=Step.PRELOADER_EXEC,
-            stages=PRELOADER,
-            talk=PreloaderTalk(),
-            gupid="",
-            is_shared=family.is_shared,
-        )
-
     # A process out of it
 
-    async def _forked(self, preloader: Preloader, journey: Journey) -> ForkedProcess:
+    async def _forked(self, preloader: Preloader, decided: SpawnSpec, journey: Journey) -> ForkedProcess:
         """Raises PreloaderFailure until there is a process, then SpawnError."""
         gupid, password = new_gupid(self._clock.wall()), new_password()
         limit = min(ASK_LIMIT, self._app.start_timeout)
         try:
-            request = request_block(preloader.spec, {"gupid": gupid, "connect_password": password})
+            request = request_block(decided, {"gupid": gupid, "connect_password": password})
             async with asyncio.timeout(limit):
                 process, rest = await preloader.fork(journey, gupid=gupid, password=password)
         except SpawnFailure as failure:
@@ -194,7 +199,7 @@ class SmartSpawner:
             stages=FORKED,
             talk=SpawnTalk(),
         )
-        return await self._lead(Attempt(preloader.spec, journey, process, negotiation), journey, rest)
+        return await self._lead(Attempt(decided, journey, process, negotiation), journey, rest)
 
     async def _lead(self, attempt: Attempt[ForkedProcess], journey: Journey, rest: bytes) -> ForkedProcess:
         try:
@@ -250,11 +255,12 @@ class SmartSpawner:
         """The preloader is not needed for now."""
         self._stay()
         if self.preloader_pid is not None and self._app.max_preloader_idle_time > 0:
-            self._idle = self._loop.call_later(self._app.max_preloader_idle_time, self._idle_for_long)
+            self._idle = self._loop.call_at(self._used_at + self._app.max_preloader_idle_time, self._idle_for_long)
 
     def _idle_for_long(self) -> None:
         self._idle = None
         if self.keeps_preloader:
+            self._used_at = self._loop.time()
             self._rest()
             return
         if self.preloader_pid is not None:

@@ -127,6 +127,10 @@ class Spawner(Protocol):
         """The process that has loaded the application and forks; None when there is none now."""
         ...
 
+    def change(self, app: App) -> None:
+        """Keys changed that need no restart: they hold from now on, also for what is under way."""
+        ...
+
     async def spawn(self) -> RunningProcess:
         """Start one process and wait until it is ready. Raises SpawnError; cancelling kills what was started."""
         ...

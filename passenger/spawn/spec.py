@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -31,6 +31,8 @@ from passenger.wire.spawn import INTERRUPTS
 NO_BOUNDS: Final = Bounds()
 LOGIN_SHELLS: Final = frozenset({"bash", "zsh", "ksh", "mksh", "sh", "dash", "ash"})
 """Shells that understand `-lc 'exec "$@"'`; users of others get no shell step."""
+TOLD_TO_EACH: Final = frozenset({"start_timeout", "shutdown_timeout"})
+"""Words of a request that a forked process hears anew."""
 LEVEL_NUMBERS: Final = {"error": "1", "warn": "2", "info": "4", "debug": "5"}
 """Passenger's numbers, which its loaders expect."""
 
@@ -83,6 +85,17 @@ class SpawnSpec:
     """Set over everything that is inherited: Passenger's and the configuration's."""
     request: Mapping[str, str]
     """The pairs of the request block that are the same for every process."""
+
+    def starts_like(self, other: SpawnSpec) -> bool:
+        """Whether what was started by this is as good as what would be started by the other one.
+
+        What need not be the same are keys that change without a restart: each process is told its own.
+        """
+        alike = replace(self, app=other.app, request=other.request)
+        words = self.request.keys() | other.request.keys()
+        return alike == other and all(
+            self.request.get(word) == other.request.get(word) for word in words - TOLD_TO_EACH
+        )
 
 
 def system_context(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import re
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from passenger.spawn.spawner import Exit, SpawnError
-from tests.support.preloading import counted, dead, loads, parent, smart
+from tests.support.preloading import counted, dead, loads, parent, smart, with_hostile
 from tests.support.spawning import HELLO, Place, ask, descriptors, exited, place, proc_text, readable, run, stopped
 
 
@@ -106,6 +109,61 @@ def test_an_idle_time_of_zero_keeps_the_preloader(here: Place) -> None:
             assert spawner.preloader_pid is not None
 
     run(life())
+
+
+@pytest.mark.parametrize("before", [0.0, 3600.0])
+def test_a_new_idle_time_holds_for_the_preloader_that_runs(here: Place, before: float) -> None:
+    """Live: counted from when it was needed last; nobody has to be started first."""
+    app = counted(here, max_preloader_idle_time=before)
+
+    async def life() -> None:
+        async with smart(here, app) as spawner:
+            await stopped(await spawner.spawn())
+            preloader = spawner.preloader_pid
+            assert preloader is not None
+            spawner.change(replace(app, max_preloader_idle_time=0.05))
+            await dead(preloader)
+
+    run(life())
+
+
+def test_a_new_idle_time_of_zero_keeps_the_preloader_that_runs(here: Place) -> None:
+    """The timer that was set is gone."""
+    app = counted(here, max_preloader_idle_time=3600.0)
+
+    async def life() -> None:
+        async with smart(here, app) as spawner:
+            await stopped(await spawner.spawn())
+            timers = [spawner._idle]
+            spawner.change(replace(app, max_preloader_idle_time=0.0))
+            timers.append(spawner._idle)
+            assert [timer is None for timer in timers] == [False, True]
+            assert spawner.preloader_pid is not None
+
+    run(life())
+
+
+def test_new_timeouts_need_no_new_preloader(here: Place) -> None:
+    """Live: the next process is forked by the one that is there, has the new deadline, and is told the new words."""
+    app = with_hostile(here, "", shutdown_timeout=7.0, start_timeout=20.0)
+
+    async def life() -> None:
+        async with smart(here, app) as spawner:
+            await stopped(await spawner.spawn())
+            preloader = spawner.preloader_pid
+            assert preloader is not None
+            spawner.change(replace(app, shutdown_timeout=3.0, start_timeout=10.0))
+            await stopped(await spawner.spawn())
+            assert spawner.preloader_pid == preloader
+            assert loads(here, app) == [preloader]
+            spawner.change(replace(app, start_timeout=0.3))
+            os.kill(preloader, signal.SIGSTOP)
+            with contextlib.suppress(SpawnError):  # a fresh preloader may be quick enough, or not
+                await stopped(await spawner.spawn())
+            assert "step `ask the preloader` failed: not done within 0.3 seconds" in here.log_text()
+
+    run(life())
+    assert re.findall(r"told shutdown_timeout (\d+)", here.log_text())[:2] == ["7", "3"]
 
 
 def test_the_end_of_a_process_is_seen_with_its_status(here: Place) -> None:

@@ -18,7 +18,7 @@ import pytest
 from passenger.spawn.running import DirectProcess
 from passenger.spawn.spawner import SpawnError
 from tests.support.preloading import dead, loads, smart, with_hostile
-from tests.support.spawning import Place, ask, exited, place, proc_text, run, stopped
+from tests.support.spawning import Place, ask, exited, place, proc_text, run, stopped, turns
 
 WHEN_ASKED = [
     "die-when-asked",
@@ -200,8 +200,11 @@ def test_a_process_that_shares_the_preloaders_session_survives_it(here: Place) -
             os.kill(preloader, signal.SIGKILL)
             await dead(preloader)
             new = await spawner.spawn()
-            assert ask(old)
+            assert ask(old)  # it writes to the stderr that it has from the preloader
             await stopped(new)
+            async with asyncio.timeout(10):
+                while f"{old.pid} was asked" not in here.log_text():
+                    await turns(1)
             old.terminate()
             await exited(old)
             old.dispose()

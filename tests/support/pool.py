@@ -92,6 +92,9 @@ class StillSpawner:
         self.app = app
         self.is_closed = False
 
+    def change(self, app: App) -> None:
+        self.app = app
+
     async def spawn(self) -> StillProcess:
         assert not self.is_closed
         start = Start(self)

@@ -141,6 +141,8 @@ class World:
                 return f"retire {self._process(process)}: {why}"
             case act.CloseGeneration(generation):
                 return f"close g{generation.number}"
+            case act.TakeOver():
+                return ""
             case act.KeepLoaded(generation):
                 self.kept.append(generation.number)
                 return ""

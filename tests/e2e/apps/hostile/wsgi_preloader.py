@@ -155,6 +155,7 @@ def work(deed, conn, options):
     if deed == "worker-hangs":
         select.select([], [], [])
     own = {**options, **shake_hands()}
+    os.write(2, b"told shutdown_timeout %s\n" % own["shutdown_timeout"].encode())
     path = f"{options['socket_dir']}/hw.{os.getpid()}"
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
@@ -168,6 +169,7 @@ def work(deed, conn, options):
         first = client.recv(4)
         if not first:
             continue  # the spawner looks who listens
+        os.write(2, b"%d was asked\n" % os.getpid())
         size = struct.unpack(">I", first)[0]
         assert own["connect_password"].encode() in client.recv(size)
         body = b"%d %d" % (os.getpid(), os.getppid())
