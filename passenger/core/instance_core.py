@@ -21,7 +21,7 @@ from passenger.config.model import InstanceConfig
 from passenger.config.resolved import decode
 from passenger.core.backtraces import backtraces
 from passenger.core.feedback import Feedback
-from passenger.core.memory import usage_of
+from passenger.core.memory import Usages
 from passenger.core.probes import Probes
 from passenger.log import Log
 from passenger.pool.limits import PoolLimits
@@ -56,6 +56,7 @@ class InstanceCore:
         self._probes = probes
         self._clock = clock
         self._log = log
+        self._usages = Usages(now=clock.monotonic)
         self._started_at = clock.wall()
         self._started = clock.monotonic()
         self._ended: asyncio.Event = asyncio.Event()
@@ -162,7 +163,7 @@ class InstanceCore:
         pool = self._pool.snapshot()
         pids = [process["pid"] for group in pool["groups"] for process in group["processes"]]
         pids += [group["preloader"]["pid"] for group in pool["groups"] if group["preloader"]]
-        usage = await asyncio.get_running_loop().run_in_executor(None, usage_of, pids)
+        usage = await self._usages.of(pids)
         for group in pool["groups"]:
             if preloader := group["preloader"]:
                 used = usage[preloader["pid"]]

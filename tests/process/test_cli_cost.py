@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import clean_environment
+from tests.support.fake_instance import Answer, fake_instances
+from tests.support.statuses import core, group, process, watchdog
 
 ROUNDS = 5
 APPS = 1000
@@ -45,6 +47,20 @@ def ratio(command: list[str], cwd: Path) -> float:
 def test_help_costs_less_than_five_bare_pythons(page: list[str], tmp_path: Path) -> None:
     """Nothing is imported for a page of text."""
     assert ratio(["-m", "passenger", *page], tmp_path) < 5
+
+
+def test_status_of_five_hundred_processes_costs_less_than_five_times_version(tmp_path: Path) -> None:
+    """In fifty groups, as the command line has to read and print it; what the core does for it is test_memory's."""
+    groups = [group(f"app{n}", processes=[process(n * 10 + i) for i in range(10)]) for n in range(50)]
+    answers: dict[tuple[str, str], Answer] = {
+        ("core_api", "status"): {"ok": True, "status": core(*groups)},
+        ("watchdog_api", "status"): watchdog(),
+    }
+    with fake_instances("main", answers=answers) as (instance,):
+        status = [sys.executable, "-m", "passenger", "status", "--registry", str(instance.registry)]
+        version = [sys.executable, "-m", "passenger", "version"]
+        pairs = [(cpu_seconds(version, tmp_path), cpu_seconds(status, tmp_path)) for _ in range(ROUNDS)]
+    assert statistics.median(cost for _, cost in pairs) < 5 * statistics.median(base for base, _ in pairs)
 
 
 @pytest.fixture
