@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from passenger.log import printable
-from passenger.wire.status import CoreStatus, GroupStatus, PreloaderStatus, ProcessStatus, RestartStatus
+from passenger.wire.status import CoreStatus, GroupStatus, LimitStatus, PreloaderStatus, ProcessStatus, RestartStatus
 
 MIB = 1024 * 1024
 Paint = Callable[[str], str]
@@ -53,6 +53,11 @@ def _group(group: GroupStatus, now: float, *, verbose: bool) -> Iterator[str]:
         yield printable(_restart(restart, now))
     if error := group["last_error"]:
         yield printable(f"  Last error: {error['summary']} (id {error['id']}, {duration(now - error['at'])} ago)")
+    if limits := _limits(group["limits"]):
+        yield f"  Limits: {limits}"
+    if group["retirements"]:
+        last = group["retirements"][-1]
+        yield printable(f"  Last retired: PID {last['pid']} ({last['why']}), {duration(now - last['at'])} ago")
     if preloader := group["preloader"]:
         yield f"  Preloader: PID {preloader['pid']}   Memory: {_memory(preloader)}"
     if verbose:
@@ -60,6 +65,20 @@ def _group(group: GroupStatus, now: float, *, verbose: bool) -> Iterator[str]:
         yield "  Counters: " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in counters)
     for process in group["processes"]:
         yield from _process(process, verbose=verbose)
+
+
+def _limits(limits: LimitStatus | None) -> str:
+    """What its processes are held to; "" for nothing."""
+    if limits is None:
+        return ""
+    shown = [
+        f"max_requests {limits['max_requests']}" if limits["max_requests"] else "",
+        f"max_worker_age {duration(limits['max_worker_age'])}" if limits["max_worker_age"] else "",
+        f"memory_limit {_size(limits['memory_limit'])}" if limits["memory_limit"] else "",
+        f"hard_memory_limit {_size(limits['hard_memory_limit'])}" if limits["hard_memory_limit"] else "",
+        f"cgroup {printable(limits['cgroup'])} ({_size(limits['cgroup_memory'])} in use)" if limits["cgroup"] else "",
+    ]
+    return ", ".join(text for text in shown if text)
 
 
 def _restart(restart: RestartStatus, now: float) -> str:
@@ -77,6 +96,8 @@ def _restart(restart: RestartStatus, now: float) -> str:
 def _state(process: ProcessStatus) -> str:
     """What is special about a process; "" for one that serves, and runs what the others run."""
     if process["state"] == "enabled":
+        if process["retired_because"]:
+            return f"Serves until it is replaced ({process['retired_because']})"
         return "Old code, until it is replaced" if process["outdated"] else ""
     if process["state"] == "aside":
         return "Ready, waits for the others"

@@ -23,6 +23,8 @@ from passenger.core.backtraces import backtraces
 from passenger.core.feedback import Feedback
 from passenger.core.memory import Usages
 from passenger.core.probes import Probes
+from passenger.core.process_limits import ProcessLimits
+from passenger.errors import PassengerError
 from passenger.log import Log
 from passenger.pool.limits import PoolLimits
 from passenger.pool.pool import Pool
@@ -64,6 +66,9 @@ class InstanceCore:
         self.feedback: Feedback | None = None
         self.followers: list[Callable[[InstanceConfig], None]] = []
         """Told of each configuration that was taken over."""
+        self.gates: list[Callable[[InstanceConfig], None]] = []
+        """Asked before one is: they prepare for it, or refuse it with a PassengerError."""
+        self.limits: ProcessLimits | None = None
 
     async def until_ended(self) -> None:
         """Returns when everything has been drained or killed."""
@@ -127,9 +132,14 @@ class InstanceCore:
     def _reload(self, message: Mapping[str, Any]) -> None:
         try:
             config = decode(InstanceConfig, message["config"])
+            for gate in self.gates:
+                gate(config)
             report = self._pool.apply(self.limits_of(config), config.apps)
         except (KeyError, TypeError, ValueError) as error:
             self._report(message, {"event": "reload_failed", "reason": f"{type(error).__name__}: {error}"})
+            return
+        except PassengerError as error:
+            self._report(message, {"event": "reload_failed", "reason": f"{error.message} ({error.hint})"})
             return
         self._handler.apply(config.apps)
         self._log.set_level(config.instance.log_level)
@@ -165,6 +175,9 @@ class InstanceCore:
         pids += [group["preloader"]["pid"] for group in pool["groups"] if group["preloader"]]
         usage = await self._usages.of(pids)
         for group in pool["groups"]:
+            app = self._config.apps.get(group["name"])
+            if app is not None and self.limits is not None:
+                group["limits"] = self.limits.report(group["name"], app)
             if preloader := group["preloader"]:
                 used = usage[preloader["pid"]]
                 preloader["rss"], preloader["pss"], preloader["private"] = used.rss, used.pss, used.private

@@ -22,7 +22,9 @@ from passenger.config.resolved import decode
 from passenger.core.api import CoreApi
 from passenger.core.feedback import Feedback
 from passenger.core.instance_core import InstanceCore
+from passenger.core.memory_guard import MemoryGuard
 from passenger.core.probes import Probes
+from passenger.core.process_limits import ProcessLimits, is_of_instance
 from passenger.core.recent import RecentLines
 from passenger.core.restart_files import ALWAYS, RESTART, RestartFiles
 from passenger.core.restart_verbs import RestartVerbs
@@ -33,7 +35,10 @@ from passenger.instance.roles import Roles
 from passenger.log import Log
 from passenger.pool.limits import PoolLimits
 from passenger.pool.pool import Pool
+from passenger.posix.bounds import own_bounds
 from passenger.posix.cgroup import visible_cpus, visible_memory
+from passenger.posix.delegation import AppCgroups, own_cgroup
+from passenger.posix.meter import Meter
 from passenger.request.cgi import client_of
 from passenger.request.handler import RequestHandler
 from passenger.request.healthcheck import check_health
@@ -60,7 +65,8 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     log.copy_to(recent.add)
     config = decode(InstanceConfig, launch.config)
     auto = pool_size(cpus=visible_cpus(), memory=visible_memory())
-    pool = _pool(launch, config, auto, loop, clock, log)
+    cgroups = AppCgroups(launch.name, own=own_cgroup(), memory=visible_memory(), is_ours=is_of_instance)
+    pool = _pool(launch, config, auto, cgroups, loop, clock, log)
     probes = Probes(pool.is_started)
     handler = RequestHandler(
         loop=loop,
@@ -99,12 +105,14 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
         await api.listen_to_readers(socket.socket(fileno=launch.sockets["core_api_ro"]))
     handler.listen(socket.socket(fileno=launch.sockets["request"]), client_of(config.instance.web_server))
     handler.listen(socket.socket(fileno=launch.sockets["request_http"]), UpgradeClient)
+    limits = _limits(config, core, pool, cgroups, loop, clock, log)
     pool.start()
     restart_files = _restart_files(loop, config, core, pool, log)
     _settle_memory()
     feedback.send({"event": "ready"})
     await core.until_ended()
     restart_files.close()
+    limits.close()
     api.close()
     feedback.close()
 
@@ -126,7 +134,13 @@ def _api(launch: CoreLaunch, core: InstanceCore, restarts: RestartVerbs, recent:
 
 
 def _pool(
-    launch: CoreLaunch, config: InstanceConfig, auto: int, loop: asyncio.AbstractEventLoop, clock: SystemClock, log: Log
+    launch: CoreLaunch,
+    config: InstanceConfig,
+    auto: int,
+    cgroups: AppCgroups,
+    loop: asyncio.AbstractEventLoop,
+    clock: SystemClock,
+    log: Log,
 ) -> Pool:
     """The ApplicationPool with what starts its processes; `auto` is its size when the configuration names none."""
     section = config.instance.core
@@ -136,6 +150,8 @@ def _pool(
         log_level=launch.log_level,
         default_user=section.default_user,
         default_group=section.default_group,
+        bounds=own_bounds(),
+        cgroups=cgroups,
     )
     return Pool(
         loop=loop,
@@ -151,6 +167,25 @@ def _pool(
         random=random.random,
         check_health=check_health,
     )
+
+
+def _limits(
+    config: InstanceConfig,
+    core: InstanceCore,
+    pool: Pool,
+    cgroups: AppCgroups,
+    loop: asyncio.AbstractEventLoop,
+    clock: SystemClock,
+    log: Log,
+) -> ProcessLimits:
+    """Cgroups and the look at memory, following each reload. Raises HostError."""
+    guard = MemoryGuard(loop=loop, clock=clock, pool=pool, log=log, visible=visible_memory(), meter=Meter())
+    limits = ProcessLimits(cgroups, guard)
+    limits.apply(config.apps)
+    core.limits = limits
+    core.gates.append(lambda new: cgroups.apply(new.apps))
+    core.followers.append(lambda new: guard.apply(new.apps))
+    return limits
 
 
 def take_output(descriptor: int) -> None:

@@ -70,7 +70,8 @@ class Journal:
         self._log.info("process retired", app=process.group.name, pid=process.pid, why=why, sessions=process.sessions)
 
     def signalled(self, process: Process, signal: str) -> None:
-        self._log.warn("process did not stop", app=process.group.name, pid=process.pid, sent=signal)
+        asked = "process is not waited for" if process.state is ProcessState.DRAINING else "process did not stop"
+        self._log.warn(asked, app=process.group.name, pid=process.pid, sent=signal)
 
     def exited(self, process: Process, exit_: Exit, lifetime: float) -> None:
         is_expected = process.state in {ProcessState.STOPPING, ProcessState.DRAINING}

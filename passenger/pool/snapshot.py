@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from passenger.pool.ledger import Ledger
-from passenger.pool.model import Generation, Group, Process, ProcessState
+from passenger.pool.model import Generation, Group, Process, ProcessState, Retirement
 from passenger.wire.status import (
     GroupCounters,
     GroupStatus,
@@ -16,6 +16,7 @@ from passenger.wire.status import (
     ProcessStatus,
     ProcessWord,
     RestartStatus,
+    RetirementStatus,
 )
 
 _STATES: Final[dict[ProcessState, ProcessWord]] = {
@@ -63,8 +64,14 @@ def _group(ledger: Ledger, group: Group, now: float, wall: float, preloader_of: 
         "preloader": None if preloader is None else _preloader(preloader),
         "last_error": _last_error(group),
         "counters": _counters(group),
+        "limits": None,
+        "retirements": [_retirement(one, wall - now) for one in group.retirements],
         "processes": [_process(process, now) for process in group.processes],
     }
+
+
+def _retirement(one: Retirement, since: float) -> RetirementStatus:
+    return {"pid": one.pid, "why": one.why, "at": round(one.at + since, 3), "processed": one.processed}
 
 
 def _preloader(pid: int) -> PreloaderStatus:
@@ -120,7 +127,7 @@ def _process(process: Process, now: float) -> ProcessStatus:
         "state": _STATES[process.state],
         "generation": process.generation.number,
         "outdated": process in process.group.outdated,
-        "retired_because": process.retired_why,
+        "retired_because": process.retired_why or process.group.outlived.get(process, ""),
         "cut_in": _cut_in(process, now),
         "concurrency": process.concurrency,
         "sessions": process.sessions,

@@ -94,6 +94,11 @@ class AppCgroups:
         found = self._made.get(name)
         return None if found is None else str(found)
 
+    def memory_of(self, name: str) -> int | None:
+        """Bytes that the processes of an application take together; None where the kernel does not count them."""
+        text = _read(self._made[name] / "memory.current").strip() if name in self._made else ""
+        return int(text) if text.isdigit() else None
+
     def remove(self) -> None:
         """End what is left in the applications' cgroups, and remove those."""
         for folder in self._made.values():

@@ -120,9 +120,13 @@ def start_program(
     block = request_block(decided, {"gupid": gupid, "connect_password": password})
     journey.begin(step)
     child = launch(decided, program=decided.program)
-    process = DirectProcess(
-        loop=loop, log=log, spec=decided, child=child, gupid=gupid, password=password, is_shared=is_shared
-    )
+    try:
+        process = DirectProcess(
+            loop=loop, log=log, spec=decided, child=child, gupid=gupid, password=password, is_shared=is_shared
+        )
+    except OSError:  # it cannot be watched (EMFILE), so it must not live
+        child.abandon()
+        raise
     negotiation = Negotiation(
         loop=loop,
         process=process,

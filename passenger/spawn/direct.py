@@ -15,7 +15,7 @@ from passenger.config.model import App
 from passenger.log import Log
 from passenger.spawn import spec
 from passenger.spawn.attempt import Attempt, new_gupid, start_program, too_late
-from passenger.spawn.failure import SpawnFailure, spawn_error
+from passenger.spawn.failure import SpawnFailure, shortage, spawn_error
 from passenger.spawn.journey import PROGRAM, Journey, Step
 from passenger.spawn.running import DirectProcess
 from passenger.spawn.spawner import SpawnError
@@ -65,6 +65,8 @@ class DirectSpawner:
         except TimeoutError:
             late = too_late(journey, self._app.start_timeout)
             raise await self._failed(late, journey, attempt) from None
+        except OSError as error:
+            raise await self._failed(shortage(error), journey, attempt) from error
         except BaseException:
             if attempt is not None:
                 attempt.abandon()

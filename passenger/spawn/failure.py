@@ -23,6 +23,16 @@ class SpawnFailure(Exception):  # noqa: N818 - becomes a SpawnError at the borde
         self.explanation = explanation
 
 
+def shortage(error: OSError) -> SpawnFailure:
+    """The machine, or a limit of Passenger's own, has nothing left for another process (fault matrix B8)."""
+    return SpawnFailure(
+        "resources",
+        f"no process can be made: {error.strerror or error}",
+        hint="the processes that run go on serving; raise the limits of Passenger itself (systemd: `LimitNOFILE=`, "
+        "`TasksMax=`, `MemoryMax=`), or lower `max_pool_size`",
+    )
+
+
 def spawn_error(name: str, failure: SpawnFailure, journey: Journey, output: str) -> SpawnError:
     """The public error for a failure; the journey has failed in its current step."""
     text = output

@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 import subprocess
 from dataclasses import dataclass
 from typing import Final
@@ -42,6 +43,13 @@ class Child:
     @property
     def pid(self) -> int:
         return self.popen.pid
+
+    def abandon(self) -> None:
+        """Nobody can look after the child: end it, close our ends."""
+        process.signal_group(self.pid, signal.SIGKILL)
+        self.popen.wait()
+        for fd in (self.stdin, self.stdout, self.stderr, self.report, self.profile):
+            os.close(fd)
 
     def disown(self, status: int | None) -> None:
         """Tell `subprocess` that the child was reaped, by whom we know."""

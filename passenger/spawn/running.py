@@ -187,10 +187,11 @@ class DirectProcess(StartedProcess):
         self._child = child
         self._stdin = child.stdin
         self._is_shared = is_shared
+        # First, because this alone can fail: there may be no descriptor left.
+        self._watch = ExitWatch(loop=loop, pid=child.pid, before_reap=self._sweep, on_exit=self._exited)
         self.stdout = self._reader(child.stdout, "stdout")
         self._reader(child.stderr, "stderr")
         self._profile = self._reader(child.profile, "profile")
-        self._watch = ExitWatch(loop=loop, pid=child.pid, before_reap=self._sweep, on_exit=self._exited)
 
     def request_stop(self) -> None:
         self._close_input()

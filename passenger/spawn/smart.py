@@ -21,7 +21,7 @@ from passenger.log import Log
 from passenger.spawn import sockets, spec
 from passenger.spawn.attempt import Attempt, new_gupid, new_password, request_block, start_program, too_late
 from passenger.spawn.direct import DirectSpawner
-from passenger.spawn.failure import SpawnFailure, spawn_error
+from passenger.spawn.failure import SpawnFailure, shortage, spawn_error
 from passenger.spawn.forked import ForkedProcess
 from passenger.spawn.journey import FORKED, PRELOADER, PRELOADER_STEPS, SMART_STEPS, Journey, Step
 from passenger.spawn.negotiation import Negotiation
@@ -164,6 +164,8 @@ class SmartSpawner:
         except TimeoutError:
             late = too_late(journey, self._app.start_timeout)
             raise await self._failed(late, journey, attempt) from None
+        except OSError as error:
+            raise self._logged((await self._failed(shortage(error), journey, attempt)).error) from error
         except BaseException:
             if attempt is not None:
                 attempt.abandon()
@@ -189,6 +191,8 @@ class SmartSpawner:
         except TimeoutError:
             late = SpawnFailure("timeout", f"not done within {limit:g} seconds")
             raise self._given_up(preloader, late, journey) from None
+        except OSError as error:  # no fault of the preloader
+            raise self._logged(self._error(shortage(error), journey)) from error
         negotiation = Negotiation(
             loop=self._loop,
             process=process,

@@ -99,7 +99,14 @@ class SpawnSpec:
 
 
 def system_context(
-    *, socket_dir: str, version: str, log_level: str, default_user: str, default_group: str | None
+    *,
+    socket_dir: str,
+    version: str,
+    log_level: str,
+    default_user: str,
+    default_group: str | None,
+    bounds: Bounds = NO_BOUNDS,
+    cgroups: AppCgroups | None = None,
 ) -> SpawnContext:
     """The context of this process on this machine."""
     return SpawnContext(
@@ -117,6 +124,8 @@ def system_context(
         uid=os.geteuid(),
         gid=os.getegid(),
         groups=tuple(os.getgroups()),
+        bounds=bounds,
+        cgroups=cgroups,
     )
 
 

@@ -74,6 +74,28 @@ class GroupCounters(TypedDict):
     restarts: int
 
 
+class LimitStatus(TypedDict):
+    """What its processes are held to; None = no such limit."""
+
+    max_requests: int | None
+    max_worker_age: float | None
+    memory_limit: int | None
+    hard_memory_limit: int | None
+    cgroup: str | None
+    """Folder of the cgroup of the application."""
+    cgroup_memory: int | None
+    """What is in use there."""
+
+
+class RetirementStatus(TypedDict):
+    """That a process was taken out of service."""
+
+    pid: int
+    why: str
+    at: float
+    processed: int
+
+
 class GroupStatus(TypedDict):
     name: str
     app_root: str
@@ -90,6 +112,9 @@ class GroupStatus(TypedDict):
     preloader: PreloaderStatus | None
     last_error: LastError | None
     counters: GroupCounters
+    limits: LimitStatus | None
+    retirements: list[RetirementStatus]
+    """The last five, oldest first."""
     processes: list[ProcessStatus]
 
 

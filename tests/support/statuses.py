@@ -48,6 +48,8 @@ def group(name: str = "blog", **changes: Any) -> GroupStatus:
         "restart": None,
         "preloader": None,
         "last_error": None,
+        "limits": None,
+        "retirements": [],
         "counters": {
             "requests": 3,
             "refused_queue_full": 0,
