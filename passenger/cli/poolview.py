@@ -51,7 +51,7 @@ def _group(group: GroupStatus, now: float, *, verbose: bool) -> Iterator[str]:
         yield f"  (keeps failing; next try in {duration(group['backing_off_for'])})"
     if restart := group["restart"]:
         yield printable(_restart(restart, now))
-    if error := group["last_error"]:
+    if (error := group["last_error"]) and not (restart and restart["error"] and restart["error"]["id"] == error["id"]):
         yield printable(f"  Last error: {error['summary']} (id {error['id']}, {duration(now - error['at'])} ago)")
     if limits := _limits(group["limits"]):
         yield f"  Limits: {limits}"

@@ -13,7 +13,6 @@ import click
 
 from passenger.cli import api
 from passenger.cli.options import examples, format_option, instance_option, registry_option
-from passenger.cli.poolview import duration
 from passenger.cli.running import chosen_instance
 from passenger.cli.snapshot import core_status
 from passenger.errors import EXIT_FAILED, EXIT_OK, PassengerError
@@ -136,6 +135,6 @@ def result(name: str, restart: Mapping[str, Any] | None) -> str:
     if restart["state"] == "running":
         return f"{name}: {restart['method']} restart is under way, {of}"
     if (error := restart["error"]) is None:
-        return f"{name}: restarted in {duration(restart['ended_at'] - restart['began_at'])}"
+        return f"{name}: restarted in {restart['ended_at'] - restart['began_at']:.1f} s"
     kept = "old processes keep serving" if restart["method"] == "rolling" else "the next request tries again"
     return f"{name}: restart FAILED, {of}, {kept}: {error['summary']} (error id {error['id']})"

@@ -29,7 +29,18 @@ class Restart:
     (`restart_method = "blocking"`), or none served.
     """
 
-    __slots__ = ("began_at", "ended_at", "error", "generation", "is_cold", "method", "state", "total", "why")
+    __slots__ = (
+        "began_at",
+        "ended_at",
+        "error",
+        "generation",
+        "is_cold",
+        "method",
+        "replaced",
+        "state",
+        "total",
+        "why",
+    )
 
     def __init__(self, *, method: str, why: str, generation: int, total: int, is_cold: bool, now: float) -> None:
         self.method = method
@@ -42,6 +53,8 @@ class Restart:
         self.state = RestartState.RUNNING
         self.error: SpawnError | None = None
         """Why it failed."""
+        self.replaced = 0
+        """How many of `total` when it failed."""
 
     def is_running(self) -> bool:
         return self.state is RestartState.RUNNING
@@ -49,8 +62,14 @@ class Restart:
     def has_failed(self) -> bool:
         return self.state is RestartState.FAILED
 
-    def end(self, now: float, error: SpawnError | None = None) -> None:
-        self.state = RestartState.DONE if error is None else RestartState.FAILED
+    def end(self, now: float) -> None:
+        self.state = RestartState.DONE
+        self.error = None
+        self.ended_at = now
+
+    def fail(self, group: Group, error: SpawnError, now: float) -> None:
+        self.replaced = self.done(group)
+        self.state = RestartState.FAILED
         self.error = error
         self.ended_at = now
 
@@ -58,6 +77,8 @@ class Restart:
         """How many of `total` processes have been replaced."""
         if self.state is RestartState.DONE:
             return self.total
+        if self.state is RestartState.FAILED:
+            return self.replaced
         if self.is_cold:
             return min(self.total, group.enabled + len(group.aside))
         return 0 if group.fallback is not None else max(0, self.total - len(group.outdated))

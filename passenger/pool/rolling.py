@@ -123,8 +123,8 @@ def start_failed(
     restart = group.restart
     if restart is None or not restart.is_running() or generation is not group.generation:
         return False
+    restart.fail(group, error, now)
     if restart.is_cold:
-        restart.end(now, error)
         actions.append(RestartOver(group, restart))
         return False
     for spawning in list(group.spawning):
@@ -133,6 +133,5 @@ def start_failed(
     if group.fallback is not None:
         ledger.return_to(group, group.fallback)
         actions.append(CloseGeneration(generation))
-    restart.end(now, error)
     actions.append(RestartOver(group, restart))
     return True

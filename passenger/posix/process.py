@@ -65,7 +65,7 @@ def sweep_session(leader: int, *, proc: Path = Path("/proc")) -> None:
             continue  # it ended meanwhile
         try:
             # Asked again with the pidfd in hand: a pid that was used again in between is somebody else's.
-            if session_of(pid, proc=proc) == leader:
+            if session_of(pid) == leader:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         except OSError:
             continue
@@ -79,13 +79,12 @@ def session_members(session: int, *, proc: Path = Path("/proc")) -> list[int]:
         names = [entry.name for entry in os.scandir(proc) if entry.name.isdigit()]
     except OSError:
         return []  # no /proc: the group was signalled, more cannot be known
-    return [int(name) for name in names if session_of(int(name), proc=proc) == session]
+    return [int(name) for name in names if session_of(int(name)) == session]
 
 
-def session_of(pid: int, *, proc: Path = Path("/proc")) -> int | None:
-    """The session id of a process; None when it is gone."""
+def session_of(pid: int) -> int | None:
+    """The session id of a process; None when it is gone. One system call: at each end of a process all are asked."""
     try:
-        stat = (proc / str(pid) / "stat").read_bytes()
-        return int(stat[stat.rindex(b")") + 2 :].split()[3])
-    except (OSError, ValueError, IndexError):
+        return os.getsid(pid)
+    except OSError:
         return None
