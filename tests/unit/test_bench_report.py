@@ -16,7 +16,7 @@ CHAPTER = Chapter(
 
 def test_chapters_stand_in_the_same_table_and_page() -> None:
     """Their budgets behind those of the stacks, their text at the end, with what could not be measured."""
-    runs = {OURS: dict.fromkeys(BUDGETED, [RUN]), UWSGI: dict.fromkeys(BUDGETED, [OTHER])}
+    runs = {OURS: {key: [RUN] for key in BUDGETED}, UWSGI: {key: [OTHER] for key in BUDGETED}}
     results = Results(runs=runs, memory={}, startup={OURS: 2.0, UWSGI: 1.0}, missing=[], chapters=[CHAPTER])
     found = {budget.what: budget for budget in budgets(results)}
     assert found["whole stack : nginx + uWSGI"].ratio == 3.0
