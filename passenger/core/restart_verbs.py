@@ -30,15 +30,15 @@ class RestartVerbs:
     async def restart(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """Replace the processes of some applications, or of all."""
         names = self._pool.names() if question.get("all") is True else self._named(question)
-        method = question.get("method", "")
-        if method not in METHODS:
+        method, deadline = question.get("method", ""), self._deadline(question)
+        if not isinstance(method, str) or method not in METHODS:
             raise PassengerError(f"there is no restart method {method!r}", hint="rolling or blocking")
-        self._pool.restart(names, why=BY_COMMAND, method=str(method))
-        return await self._results(names, question)
+        self._pool.restart(names, why=BY_COMMAND, method=method)
+        return await self._results(names, deadline)
 
     async def restarted(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """Wait until no restart of these applications is under way, and say how the latest went."""
-        return await self._results(self._named(question), question)
+        return await self._results(self._named(question), self._deadline(question))
 
     async def detach(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """Let a process finish its requests and end. The only one of an application is replaced first."""
@@ -49,8 +49,9 @@ class RestartVerbs:
                 f"process {pid} is no application process of this instance",
                 hint="`passenger status` lists them; one that has ended is not listed",
             )
+        deadline = self._deadline(question)
         how = self._pool.detach(process)
-        is_gone = await self._pool.gone(process, self._deadline(question))
+        is_gone = await self._pool.gone(process, deadline)
         return {"pid": process.pid, "app": process.group.name, "how": how, "gone": is_gone}
 
     def _named(self, question: Mapping[str, Any]) -> list[str]:
@@ -64,8 +65,8 @@ class RestartVerbs:
                 raise PassengerError(f"there is no application {name!r} here", hint=f"applications: {listed}")
         return asked
 
-    async def _results(self, names: list[str], question: Mapping[str, Any]) -> dict[str, Any]:
-        await self._pool.restarted(names, self._deadline(question))
+    async def _results(self, names: list[str], deadline: float) -> dict[str, Any]:
+        await self._pool.restarted(names, deadline)
         groups = {group["name"]: group["restart"] for group in self._pool.snapshot()["groups"]}
         return {"apps": {name: groups.get(name) for name in names}}
 

@@ -7,9 +7,8 @@ import os
 import pwd
 import tempfile
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -232,8 +231,8 @@ def test_the_thread_looks_by_itself_and_again_after_a_reload(root: Path) -> None
         looked = asyncio.Event()
         take = files._take
 
-        def taken(*seen: Any) -> None:
-            take(*seen)
+        def taken(targets: Mapping[str, App], sights: Mapping[str, Sight]) -> None:
+            take(targets, sights)
             looked.set()
 
         files._take = taken  # type: ignore[method-assign]
