@@ -47,6 +47,7 @@ class StartedProcess(abc.ABC):
         self._spec = spec
         self._callbacks: list[Callable[[Exit], None]] = []
         self._disposed = False
+        self._was_ready = False
         self._logs: dict[str, LogStream] = {}
         self._readers: list[OutputReader] = []
 
@@ -92,8 +93,11 @@ class StartedProcess(abc.ABC):
             reader.close()
         for log in self._logs.values():
             log.end()
+        socket_dir, uid = self._spec.context.socket_dir, self._spec.identity.uid
         for announced in self.sockets:
-            sockets.remove(announced.address, socket_dir=self._spec.context.socket_dir, uid=self._spec.identity.uid)
+            sockets.remove(announced.address, socket_dir=socket_dir, uid=uid)
+        if not self._was_ready:
+            sockets.remove_left(socket_dir=socket_dir, uid=uid)
 
     # For the spawner
 
@@ -114,6 +118,7 @@ class StartedProcess(abc.ABC):
 
     def started(self, announced: tuple[AppSocket, ...], seconds: float) -> None:
         """It is ready: from now on output only goes to the log."""
+        self._was_ready = True
         self.sockets = announced
         self.spawn_seconds = seconds
         self.capture.close()

@@ -8,7 +8,8 @@ Rules (fault matrix F14, CVE-2018-12027).
 3. A TCP socket is on a loopback address, and speaks HTTP. Every socket that a connection there reaches is open in the
    process or in its session. Where we may not look into processes of other users (root without CAP_SYS_PTRACE, as in
    most containers), it is at least the application's user who made it.
-4. It is removed only if it is still a socket of that owner.
+4. It is removed only if it is still a socket of that owner. What a failed start left goes by the same rule, if nobody
+   has it open.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import stat
 import struct
 from collections.abc import Iterator
 from itertools import chain
+from pathlib import Path
 from typing import Final
 
 from passenger.config.paths import UNIX_PATH_MAX
@@ -29,6 +31,7 @@ from passenger.posix.listeners import Listener
 from passenger.posix.process import session_members, session_of
 from passenger.spawn.failure import SpawnFailure
 
+KERNEL_TABLE: Final = Path("/proc/net/unix")
 PEER_CREDENTIALS: Final = struct.Struct("3i")
 
 
@@ -72,9 +75,33 @@ def remove(address: str, *, socket_dir: str, uid: int) -> None:
     if not address.startswith("unix:") or folder != socket_dir:
         return
     with contextlib.suppress(OSError), _opened(socket_dir) as folder_fd:
-        found = os.lstat(name, dir_fd=folder_fd)
-        if stat.S_ISSOCK(found.st_mode) and found.st_uid == uid:
-            os.unlink(name, dir_fd=folder_fd)
+        _remove(folder_fd, name, uid)
+
+
+def remove_left(*, socket_dir: str, uid: int) -> None:
+    """Remove the socket files of a user that no process has open any more: who made them died before it could say so.
+
+    The kernel's table is read after the folder was: what somebody makes meanwhile is in the table alone.
+    """
+    with contextlib.suppress(FileNotFoundError), _opened(socket_dir) as folder_fd:  # gone with its instance
+        names = os.listdir(f"/proc/self/fd/{folder_fd}")  # noqa: PTH208 - by the descriptor, not by the path
+        open_ones = _open_sockets() if names else set()
+        for name in names:
+            if f"{socket_dir}/{name}" not in open_ones:
+                with contextlib.suppress(FileNotFoundError):  # somebody else was faster
+                    _remove(folder_fd, name, uid)
+
+
+def _open_sockets() -> set[str]:
+    """The paths of all Unix sockets that some process has open."""
+    with KERNEL_TABLE.open(encoding="utf-8", errors="surrogateescape") as table:
+        return {path for line in table for path in line.rstrip("\n").split(maxsplit=7)[7:]}
+
+
+def _remove(folder_fd: int, name: str, uid: int) -> None:
+    found = os.lstat(name, dir_fd=folder_fd)
+    if stat.S_ISSOCK(found.st_mode) and found.st_uid == uid:
+        os.unlink(name, dir_fd=folder_fd)
 
 
 def _check_file(path: str, socket_dir: str, uid: int) -> None:

@@ -17,7 +17,7 @@ import pytest
 from passenger.config.apptypes import by_startup_file
 from passenger.config.model import App
 from passenger.spawn.running import StartedProcess
-from passenger.spawn.spawner import AppSocket
+from passenger.spawn.spawner import AppSocket, SpawnError
 from tests.support.httploader import SocketHTTP
 from tests.support.nodeapps import needed
 from tests.support.spawning import Place, ask, exited, place, run
@@ -108,6 +108,17 @@ FAILS: dict[str, tuple[list[list[str]], str, str]] = {
         [*TALK, ["say", "!> Ready\n!> socket: main;tcp://127.0.0.1:{PORT};session;1\n!> \n"], ["serve"]],
         "socket-session-over-tcp",
         "Unix sockets only",
+    ),
+    "a key that is not legal, behind its socket": (
+        [*TALK, ["say", f"!> Ready\n{MAIN}!> url: /\n!> \n"], ["serve"]],
+        "unknown-ready-key",
+        "url",
+    ),
+    "it ends behind its socket": ([*TALK, ["say", f"!> Ready\n{MAIN}"], ["exit", "3"]], "ended-inside-ready", ""),
+    "Error after it has made its socket": (
+        [*TALK, ["say", "made {SOCKET}\n"], ["say", ERROR], ["exit", "1"]],
+        "load-error",
+        "The gem <b>foo</b> is missing",
     ),
     "no socket for requests": ([*TALK, ["say", f"!> Ready\n{DEBUG}!> \n"], ["exit", "1"]], "no-request-socket", ""),
 }
@@ -250,3 +261,27 @@ def test_it_fails(here: Place, case: str, language: str) -> None:
     error = here.fails(app_of(here, language, steps))
     assert error.category == category
     assert words in f"{error.message}\n{error.output}"
+
+
+def test_a_hung_one_leaves_no_socket(here: Place) -> None:
+    """It listens, and never says so."""
+    error = here.fails(app_of(here, "python", [*TALK, ["say", "made {SOCKET}\n"], ["serve"]], start_timeout=3.0))
+    assert error.category == "timeout"
+    assert "made " in error.output
+
+
+def test_a_failed_start_leaves_the_sockets_of_others_alone(here: Place) -> None:
+    """Of the same user in the same folder: what somebody has open stays, what nobody has open goes."""
+
+    async def life() -> None:
+        good = await here.spawner(app_of(here, "python", STARTS["nothing unusual"][1])).spawn()
+        bad = [*TALK, ["say", "made {SOCKET}\n"], ["say", ERROR], ["exit", "1"]]
+        with pytest.raises(SpawnError):
+            await here.spawner(app_of(here, "python", bad)).spawn()
+        assert [f"unix:{here.sockets}/{name}" for name in here.socket_names()] == [good.sockets[0].address]
+        assert ask(good)
+        good.request_stop()
+        await exited(good)
+        good.dispose()
+
+    run(life())

@@ -16,10 +16,11 @@ def main():
     options = shake_hands()
     if deed == "never-ready":
         select.select([], [], [])
-    if deed == "die-before-ready":
-        os._exit(3)
     path = f"{options['socket_dir']}/hostile.{os.getpid()}"
     listener = socket.socket(socket.AF_UNIX)
+    if deed == "die-before-ready":
+        listener.bind(path)
+        os._exit(3)
     if deed == "other-listens":
         return other_listens(path, options)
     if deed not in ("no-socket", "fields", "two-sockets", "outside", "dots", "garbage-block"):
@@ -150,6 +151,7 @@ def work(deed, conn, options):
     conn = None
     os.write(1, b"OK\n%d\n" % os.getpid())
     if deed == "worker-dies":
+        socket.socket(socket.AF_UNIX).bind(f"{options['socket_dir']}/hw.{os.getpid()}")
         os.write(2, b"worker says goodbye\n")
         os._exit(5)
     if deed == "worker-hangs":
