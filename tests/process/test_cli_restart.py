@@ -80,6 +80,7 @@ def test_usage_and_unknown_names(tmp_path: Path) -> None:
     ],
 )
 def test_detach(how: str, words: str, tmp_path: Path) -> None:
+    """It says how the process goes; with --wait status 1 means that it still runs."""
     given: Answers = {("core_api", "detach"): {"ok": True, "pid": 4711, "app": "blog", "how": how, "gone": False}}
     status, text, asked = ask(given, "detach-process", "4711", cwd=tmp_path)
     assert status == 0

@@ -59,5 +59,6 @@ def test_what_means_none_is_an_error_that_lists_them() -> None:
     ],
 )
 def test_results(state: str, worked: bool, words: str) -> None:  # noqa: FBT001
+    """One line for people, one truth for the exit status."""
     assert result("blog", restart(state)) == words
     assert has_worked(restart(state)) is worked
