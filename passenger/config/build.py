@@ -3,8 +3,8 @@
 Rules.
 1. `[defaults]` lies below every application: the application's own key wins, tables merge key by key.
 2. A relative path starts at the folder of the file that holds it; an application's `startup_file`, interpreters,
-   `meteor_app_settings` and `document_root` start at its `app_root`. A program name without a slash stays and is looked
-   up in PATH.
+   `meteor_app_settings`, `document_root` and `custom_error_page` start at its `app_root`. A program name without a
+   slash stays and is looked up in PATH.
 3. What is wrong elsewhere does not stop the rest: a bad value counts as not given, and the table it stands in is named
    in `broken`, so that later stages draw no conclusions from it.
 4. The variables of env files lie below those of `env`.
@@ -157,6 +157,8 @@ def _below_root(fields: dict[str, Any]) -> dict[str, Any]:
     root = fields["app_root"]
     if document_root := fields.get("document_root"):
         fields["document_root"] = absolute(root, document_root)
+    if page := fields.get("custom_error_page"):
+        fields["custom_error_page"] = absolute(root, page)
     if startup_file := fields.get("startup_file"):
         fields["startup_file"] = absolute(root, startup_file)
     for interpreter in INTERPRETERS:

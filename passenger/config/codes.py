@@ -44,8 +44,8 @@ _CROSS: Final = {
     "E311": "a key that the application's type does not know",
     "E312": "`app_type` is `generic`, and there is no `app_start_command`",
     "E313": "the name of the startup file does not tell the application's type",
-    "E315": "an application's user or group is among the readers of its instance",
     "E314": "a listener of PROXY protocol without anybody to take it from",
+    "E315": "an application's user or group is among the readers of its instance",
     "E340": "a limit of memory is not below the one that ends processes",
     "E341": "a limit leaves nothing to the application",
     "E350": "a cache without the buffers that it is filled from",
@@ -57,6 +57,7 @@ _CROSS: Final = {
     "W304": "a listener has no effect because the instance runs without nginx",
     "W305": "a group is given without a user",
     "W306": "everybody is trusted to say who the client is",
+    "W330": "a limit of time is longer than another one that comes before it",
     "W350": "a cache has no effect because the instance runs without nginx",
 }
 

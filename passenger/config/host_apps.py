@@ -52,7 +52,8 @@ class AppChecks:
             if startup is not None:
                 self._startup(name, app, kind, startup, person)
             self._interpreters.check(name, app, kind, person)
-        self._settings(name, app, person)
+        self._file(name, "meteor_app_settings", "settings file", app.meteor_app_settings, person)
+        self._file(name, "custom_error_page", "error page", app.custom_error_page, person)
         if path := app_key(self._document, name, "document_root"):
             self._folder(path, app.document_root or "", None, "list")
 
@@ -129,17 +130,15 @@ class AppChecks:
                 return f'{file} is there: set `app_start_command = "./server --port $PORT"`, or how else it is started'
         return 'set `entry_point = "package.module:object"`, `startup_file = "file.py"` or `app_start_command`'
 
-    def _settings(self, name: str, app: App, person: Person | None) -> None:
-        path = app_key(self._document, name, "meteor_app_settings")
-        if path is None or app.meteor_app_settings is None:
+    def _file(self, name: str, key: str, what: str, file: str | None, person: Person | None) -> None:
+        """A file of the application that its user must be able to read."""
+        path = app_key(self._document, name, key)
+        if path is None or file is None:
             return
-        facts, closed = look(self._access, self._me, app.meteor_app_settings, person, "read")
+        facts, closed = look(self._access, self._me, file, person, "read")
         if closed is not None:
-            report_closed(self._findings, path, closed, person or self._me, app.meteor_app_settings)
+            report_closed(self._findings, path, closed, person or self._me, file)
         elif facts is None or not facts.is_file:
             self._findings.add(
-                "E404",
-                path,
-                f"the settings file {printable(app.meteor_app_settings)} does not exist",
-                label=self._access.near(app.meteor_app_settings),
+                "E404", path, f"the {what} {printable(file)} does not exist", label=self._access.near(file)
             )

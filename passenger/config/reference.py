@@ -42,8 +42,8 @@ A configuration is one TOML file. `config/passenger.toml` shows every key, `sche
 - **Durations** are strings with one unit: {", ".join(f"`{unit}`" for unit in DURATION_UNITS)}, such as `"90s"`.
 - **Sizes** are strings with one unit: {", ".join(f"`{unit}`" for unit in SIZE_UNITS)}, such as `"512MiB"`.
 - **Paths** that do not start with `/` start at the folder of the file that holds them; `startup_file`, `python`,
-  `ruby`, `nodejs`, `meteor_app_settings` and `document_root` start at `app_root`. A program name without a slash is
-  looked up in PATH.
+  `ruby`, `nodejs`, `meteor_app_settings`, `document_root` and `custom_error_page` start at `app_root`. A program name
+  without a slash is looked up in PATH.
 - **References** stand in place of a whole string: `"${{env:NAME}}"`, `{{ env = "NAME", default = "..." }}` or
   `{{ file = "/run/secrets/name" }}`. `"$${{env:NAME}}"` is the text itself.
 - **More files**: `conf.d/*.toml` beside the file are read too, by name. Tables merge, a value that is set twice is an

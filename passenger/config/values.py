@@ -24,7 +24,9 @@ from passenger.config.units import (
     size_text,
 )
 
-BELOW_APP_ROOT: Final = frozenset({"python", "ruby", "nodejs", "meteor_app_settings", "document_root"})
+BELOW_APP_ROOT: Final = frozenset(
+    {"python", "ruby", "nodejs", "meteor_app_settings", "document_root", "custom_error_page"}
+)
 """Keys whose relative paths start at the application's root, which the builder knows."""
 PROGRAMS: Final = frozenset({"binary"})
 """Keys whose value is a program: a name without a slash is looked up in PATH."""

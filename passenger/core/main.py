@@ -23,6 +23,7 @@ from passenger.core.api import CoreApi
 from passenger.core.feedback import Feedback
 from passenger.core.instance_core import InstanceCore
 from passenger.core.memory_guard import MemoryGuard
+from passenger.core.own_pages import OwnPages
 from passenger.core.probes import Probes
 from passenger.core.process_limits import ProcessLimits, is_of_instance
 from passenger.core.recent import RecentLines
@@ -44,7 +45,7 @@ from passenger.request.handler import RequestHandler
 from passenger.request.healthcheck import check_health
 from passenger.request.upgrade import UpgradeClient
 from passenger.spawn.factory import AppSpawnerFactory
-from passenger.spawn.spec import system_context
+from passenger.spawn.spec import SpawnContext, system_context
 
 
 def main() -> None:
@@ -66,7 +67,8 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     config = decode(InstanceConfig, launch.config)
     auto = pool_size(cpus=visible_cpus(), memory=visible_memory())
     cgroups = AppCgroups(launch.name, own=own_cgroup(), memory=visible_memory(), is_ours=is_of_instance)
-    pool = _pool(launch, config, auto, cgroups, loop, clock, log)
+    context = _context(launch, config, cgroups)
+    pool = _pool(config, auto, context, loop, clock, log)
     probes = Probes(pool.is_started)
     handler = RequestHandler(
         loop=loop,
@@ -106,6 +108,7 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     handler.listen(socket.socket(fileno=launch.sockets["request"]), client_of(config.instance.web_server))
     handler.listen(socket.socket(fileno=launch.sockets["request_http"]), UpgradeClient)
     limits = _limits(config, core, pool, cgroups, loop, clock, log)
+    _show_own_pages(context, config, core, handler, log)
     pool.start()
     restart_files = _restart_files(loop, config, core, pool, log)
     _settle_memory()
@@ -133,18 +136,10 @@ def _api(launch: CoreLaunch, core: InstanceCore, restarts: RestartVerbs, recent:
     )
 
 
-def _pool(
-    launch: CoreLaunch,
-    config: InstanceConfig,
-    auto: int,
-    cgroups: AppCgroups,
-    loop: asyncio.AbstractEventLoop,
-    clock: SystemClock,
-    log: Log,
-) -> Pool:
-    """The ApplicationPool with what starts its processes; `auto` is its size when the configuration names none."""
+def _context(launch: CoreLaunch, config: InstanceConfig, cgroups: AppCgroups) -> SpawnContext:
+    """What all processes of applications have in common."""
     section = config.instance.core
-    context = system_context(
+    return system_context(
         socket_dir=InstancePaths(root=launch.instance_dir).apps,
         version=launch.version,
         log_level=launch.log_level,
@@ -153,6 +148,18 @@ def _pool(
         bounds=own_bounds(),
         cgroups=cgroups,
     )
+
+
+def _pool(
+    config: InstanceConfig,
+    auto: int,
+    context: SpawnContext,
+    loop: asyncio.AbstractEventLoop,
+    clock: SystemClock,
+    log: Log,
+) -> Pool:
+    """The ApplicationPool with what starts its processes; `auto` is its size when the configuration names none."""
+    section = config.instance.core
     return Pool(
         loop=loop,
         clock=clock,
@@ -186,6 +193,15 @@ def _limits(
     core.gates.append(lambda new: cgroups.apply(new.apps))
     core.followers.append(lambda new: guard.apply(new.apps))
     return limits
+
+
+def _show_own_pages(
+    context: SpawnContext, config: InstanceConfig, core: InstanceCore, handler: RequestHandler, log: Log
+) -> None:
+    """The applications' own error pages, following each reload."""
+    pages = OwnPages(context, handler.show, log)
+    pages.apply(config.apps)
+    core.followers.append(lambda new: pages.apply(new.apps))
 
 
 def take_output(descriptor: int) -> None:

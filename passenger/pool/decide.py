@@ -71,7 +71,10 @@ def _arrived(ledger: Ledger, event: Arrived, now: float, actions: list[Action]) 
 def _departed(ledger: Ledger, event: Departed, now: float, actions: list[Action]) -> None:
     group = ledger.dequeue(event.waiter)
     if group is not None:
-        group.counters.departed_in_queue += 1
+        if event.is_late:
+            group.counters.refused_queue_time += 1
+        else:
+            group.counters.departed_in_queue += 1
         settle(ledger, group, now, actions)
 
 

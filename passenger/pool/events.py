@@ -27,9 +27,10 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Departed:
-    """A request that waits is wanted no more."""
+    """A request that waits is wanted no more, or has waited for too long."""
 
     waiter: Waiter
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

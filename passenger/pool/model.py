@@ -137,6 +137,7 @@ class Process:
         "started_at",
         "state",
         "stop_asked_at",
+        "takes_interrupts",
         "upgraded",
     )
 
@@ -148,6 +149,7 @@ class Process:
         self.gupid = running.gupid
         self.connect_password = running.connect_password
         self.spawn_seconds = running.spawn_seconds
+        self.takes_interrupts = running.takes_interrupts
         self.sockets = tuple(Socket(announced) for announced in running.sockets)
         self.only_socket = self.sockets[0] if len(self.sockets) == 1 else None
         limits = [socket.concurrency for socket in self.sockets]
@@ -199,9 +201,13 @@ class Counters:
     __slots__ = (
         "departed_in_queue",
         "exits",
+        "processes_over_time",
         "refused_queue_full",
+        "refused_queue_time",
         "refused_spawn_failed",
         "requests",
+        "requests_interrupted",
+        "requests_over_time",
         "restarts",
         "spawn_failures",
         "spawns",
@@ -209,7 +215,13 @@ class Counters:
 
     def __init__(self) -> None:
         self.requests = 0
+        self.requests_over_time = 0
+        """Those that ran longer than `max_request_time`; of these "interrupted" were ended alone, and for the others
+        "processes" were ended."""
+        self.requests_interrupted = 0
+        self.processes_over_time = 0
         self.refused_queue_full = 0
+        self.refused_queue_time = 0
         self.refused_spawn_failed = 0
         self.departed_in_queue = 0
         self.spawns = 0

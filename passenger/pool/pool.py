@@ -155,10 +155,13 @@ class Pool(Orders):
         """
         return group.enabled > 0 and not group.spawning and not group.leaving
 
-    def forget(self, waiter: Waiter) -> None:
-        """The waiter, not yet called back, wants no session any more. Does nothing for one that does not wait."""
+    def forget(self, waiter: Waiter, *, is_late: bool = False) -> None:
+        """The waiter, not yet called back, wants no session any more. Does nothing for one that does not wait.
+
+        `is_late`: it was sent away, because it has waited for too long.
+        """
         if waiter in self._ledger.waiting:
-            self._step(ev.Departed(waiter))
+            self._step(ev.Departed(waiter, is_late))
         elif self._todo:
             self._take_back(waiter)
 

@@ -111,8 +111,12 @@ def _counters(group: Group) -> GroupCounters:
     return {
         "requests": counters.requests,
         "refused_queue_full": counters.refused_queue_full,
+        "refused_queue_time": counters.refused_queue_time,
         "refused_spawn_failed": counters.refused_spawn_failed,
         "departed_in_queue": counters.departed_in_queue,
+        "requests_over_time": counters.requests_over_time,
+        "requests_interrupted": counters.requests_interrupted,
+        "processes_over_time": counters.processes_over_time,
         "spawns": counters.spawns,
         "spawn_failures": counters.spawn_failures,
         "exits": counters.exits,

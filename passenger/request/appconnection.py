@@ -90,6 +90,17 @@ class AppConnection:
         """Of the process that works on an exchange now."""
         return None if self._session is None else self._session.process.pid
 
+    @property
+    def session(self) -> Session | None:
+        """That of the exchange that is going on."""
+        return self._session
+
+    @property
+    def name(self) -> str:
+        """What a process that takes interrupts calls it; "" when it has no name."""
+        address = self._sock.getsockname() if self._fd >= 0 else ""
+        return address[1:].decode("latin-1") if isinstance(address, bytes) and address[:1] == b"\0" else ""
+
     # An exchange, as its client drives it
 
     def begin(self, client: ResponseTaker, session: Session, data: bytes, *, body_due: bool) -> bool:
@@ -148,6 +159,19 @@ class AppConnection:
                 self._sock.shutdown(socket.SHUT_WR)
             except OSError:
                 self._over(keep=False)
+
+    def call_off(self, *, told: bool) -> None:
+        """The request has run too long; `told`: the process knows, and will end it.
+
+        The connection carries no further request, so an interruption that comes late meets none.
+        """
+        if told and self._socket.protocol == "http_session":
+            self._client = None  # it must not see us leave: then it would forget by which name it was told
+            self.resume()
+            self._drop_backlog()
+        else:
+            self.client_left()
+        self._body_due = True  # as if some of the request were missing for ever: see rule 1
 
     def close(self) -> None:
         """Close the connection (the pool calls this on idle ones of a process that leaves). Idempotent."""

@@ -4,8 +4,7 @@ Rules.
 1. Malformed bytes are answered 400 or the connection is closed; never an exception, never another request (F3).
 2. At most one of IncomingHead, Upload and `_discard` reads from the connection.
 3. A request is tried again with another process only while nothing of it was sent, at most MAX_ATTEMPTS times (A2).
-4. The response timeout counts from the moment a process has the request (or waits for more of it), and in the queue
-   from the moment it was queued.
+4. Its deadlines, and what else may end it early, are in `timed`.
 """
 
 from __future__ import annotations
@@ -21,9 +20,10 @@ from passenger.request.appconnection import AppConnection
 from passenger.request.connecting import ConnectError, connect
 from passenger.request.httpconnection import HttpConnection
 from passenger.request.incoming import IncomingHead
+from passenger.request.timed import TimedRequest
 from passenger.request.upload import Upload
-from passenger.request.webconnection import LINGER_TICKS, State, WebConnection
-from passenger.request.wheel import NEVER, ticks
+from passenger.request.webconnection import State
+from passenger.request.wheel import NEVER
 from passenger.wire.scgi import ScgiError, extent
 from passenger.wire.scgi_head import parse_head
 from passenger.wire.session import framed, request_head
@@ -34,18 +34,16 @@ if TYPE_CHECKING:
 MAX_ATTEMPTS: Final = 10
 SMALL_BODY: Final = 8 * 1024
 """A body up to this size that came with its head is sent on in one write with it."""
-HEAD_TICKS: Final = ticks(20.0)
 BUSY_RETRY: Final = 0.02
 BUSY_RETRIES: Final = 100
 
-_READING, _QUEUED, _RUNNING = State.READING, State.QUEUED, State.RUNNING
-_ANSWERED, _LINGERING = State.ANSWERED, State.LINGERING
+_QUEUED, _RUNNING, _ANSWERED = State.QUEUED, State.RUNNING, State.ANSWERED
 
 
-class Client(WebConnection):
+class Client(TimedRequest):
     """One request of the web server."""
 
-    __slots__ = ("_attempts", "_body", "_busy_retries", "_incoming", "_pairs", "_route", "_upload")
+    __slots__ = ("_attempts", "_body", "_busy_retries", "_incoming", "_upload")
 
     incoming = IncomingHead
 
@@ -170,7 +168,10 @@ class Client(WebConnection):
     def session_granted(self, session: Session) -> None:
         """Waiter: send the request over a parked connection, or a new one."""
         self._state = _RUNNING
-        self._since = self._handler.wheel.now
+        wheel = self._handler.wheel
+        self._granted = self._since = wheel.now
+        if self._route.request_ticks != NEVER:
+            wheel.move(self)
         try:
             data = self._encoded(session)
         except ScgiError as error:
@@ -275,17 +276,6 @@ class Client(WebConnection):
 
     # Ends
 
-    def left(self) -> None:
-        """The web server has gone, because its client has."""
-        self._watched = False
-        connection, queued = self._connection, self._state is _QUEUED
-        self._handler.aborted += 1
-        self._close()
-        if connection is not None:
-            connection.client_left()
-        elif queued:
-            self._handler.pool.forget(self)
-
     def _stop_reading(self) -> None:
         if self._incoming is not None:
             self._incoming.close()
@@ -293,27 +283,3 @@ class Client(WebConnection):
         if self._upload is not None:
             self._upload.close()
             self._upload = None
-
-    # Time
-
-    def due_at(self) -> int:
-        if self._state is _READING:
-            return self._since + HEAD_TICKS
-        if self._state is _LINGERING:
-            return self._since + LINGER_TICKS
-        if self._begun or self._route.response_ticks == NEVER:
-            return NEVER
-        return self._since + self._route.response_ticks
-
-    def overdue(self) -> None:
-        if self._state is _READING or self._state is _LINGERING:
-            self._close()
-            return
-        connection, queued = self._connection, self._state is _QUEUED
-        self._connection = None
-        self.answer(errorresponse.error(504, route=self._route, reason="The response timeout is over."))
-        self._handler.events.warn("response timeout", app=self._route.name, state="queued" if queued else "running")
-        if connection is not None:
-            connection.client_left()
-        elif queued:
-            self._handler.pool.forget(self)

@@ -50,6 +50,8 @@ def connect(process: Process | RunningProcess, place: Socket | AppSocket) -> soc
         raise ConnectError(_text(error), passing=True) from error
     try:
         if scheme == "unix":
+            if process.takes_interrupts:
+                sock.bind("")  # the kernel gives it an address, by which the process can be told of this connection
             sock.connect(address)
             _check_peer(sock, process, place)
         else:

@@ -16,9 +16,17 @@ _STYLE: Final = (
 )
 
 
+def phrase(status: int) -> str:
+    """The words that belong to a status; those of its class for one that nobody has registered."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Server Error" if status >= 500 else "Client Error"
+
+
 def document(status: int, text: str, details: str) -> bytes:
     """A page. `text` is escaped; `details` is markup made by this module."""
-    title = f"{status} {HTTPStatus(status).phrase}"
+    title = f"{status} {phrase(status)}"
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>{title}</title><style>{_STYLE}</style></head>\n"

@@ -3,7 +3,8 @@
 Rules.
 1. In production a body says what happened in general words, and the error id where there is one; nothing about the
    application, its host, its output or its environment (fault matrix F21).
-2. Everything that comes from outside is escaped, and no script can run: Content-Security-Policy (F23).
+2. Everything that comes from outside is escaped, and no script can run: Content-Security-Policy (F23). The
+   application's own page (`custom_error_page`) is sent as it is, and its own business.
 3. Every response carries its exact Content-Length, and `Cache-Control: no-store`.
 """
 
@@ -14,11 +15,12 @@ from http import HTTPStatus
 from typing import Final
 
 from passenger.pool.session import Refusal, RefusalReason
-from passenger.request.errorpage import document, spawn_failure
+from passenger.request.errorpage import document, phrase, spawn_failure
 from passenger.request.routes import Route
 
+_HEAVY_LOAD: Final = "This site is under heavy load. Please try again in a moment."
 _REFUSALS: Final = {
-    RefusalReason.QUEUE_FULL: (503, "This site is under heavy load. Please try again in a moment."),
+    RefusalReason.QUEUE_FULL: (503, _HEAVY_LOAD),
     RefusalReason.SPAWN_FAILED: (500, "The application could not be started."),
     RefusalReason.BACKING_OFF: (503, "The application is not available at the moment. Please try again shortly."),
     RefusalReason.STOPPING: (503, "The server is being restarted. Please try again in a moment."),
@@ -34,17 +36,23 @@ _GENERAL: Final = {
 
 
 def response(
-    status: int, body: bytes, *, content_type: str = "text/html; charset=utf-8", retry_after: int = 0
+    status: int,
+    body: bytes,
+    *,
+    content_type: str = "text/html; charset=utf-8",
+    retry_after: int = 0,
+    policy: str = _POLICY,
 ) -> bytes:
-    """A whole response."""
+    """A whole response. `policy`: what the page may load and run; "" = what it likes, as it is somebody else's."""
     lines = [
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        f"HTTP/1.1 {status} {phrase(status)}",
         f"Content-Type: {content_type}",
         f"Content-Length: {len(body)}",
         "Cache-Control: no-cache, no-store, must-revalidate",
-        f"Content-Security-Policy: {_POLICY}",
         "X-Content-Type-Options: nosniff",
     ]
+    if policy:
+        lines.append(f"Content-Security-Policy: {policy}")
     if retry_after:
         lines.append(f"Retry-After: {retry_after}")
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
@@ -59,7 +67,13 @@ def error(status: int, *, route: Route | None = None, reason: str = "") -> bytes
     """400, 502, 503 or 504. `reason` is shown only where the application's errors are explained."""
     details = f"<p>{escape(reason)}</p>" if reason and route is not None and route.explains_errors else ""
     retry_after = 1 if status == HTTPStatus.SERVICE_UNAVAILABLE else 0
-    return response(status, document(status, _GENERAL[status], details), retry_after=retry_after)
+    return _shown(status, _GENERAL[status], details, route, retry_after)
+
+
+def waited_too_long(route: Route) -> bytes:
+    """For a request whose turn did not come within `max_request_queue_time`."""
+    status = route.queue_time_status
+    return _shown(status, _HEAVY_LOAD, "", route, 1)
 
 
 def refused(refusal: Refusal, route: Route) -> bytes:
@@ -68,10 +82,19 @@ def refused(refusal: Refusal, route: Route) -> bytes:
     failure = refusal.error
     if failure is None:
         retry_after = refusal.retry_after or (1 if status == HTTPStatus.SERVICE_UNAVAILABLE else 0)
-        return response(status, document(status, text, ""), retry_after=retry_after)
-    text = _REFUSALS[RefusalReason.SPAWN_FAILED][1]
+        if refusal.reason is RefusalReason.QUEUE_FULL:
+            status = route.queue_full_status
+        return _shown(status, text, "", route, retry_after)
+    status, text = route.spawn_failed_status, _REFUSALS[RefusalReason.SPAWN_FAILED][1]
     details = spawn_failure(failure, route.name) if route.explains_errors else _error_id(failure.error_id)
-    return response(500, document(500, text, details), retry_after=refusal.retry_after)
+    return _shown(status, text, details, route, refusal.retry_after)
+
+
+def _shown(status: int, text: str, details: str, route: Route | None, retry_after: int) -> bytes:
+    """A page of ours; or the application's own, if it has one and nothing is to be explained."""
+    if route is not None and route.page is not None and not route.explains_errors and status >= 500:
+        return response(status, route.page, retry_after=retry_after, policy="")
+    return response(status, document(status, text, details), retry_after=retry_after)
 
 
 def _error_id(error_id: str) -> str:

@@ -26,6 +26,7 @@ from passenger.request.connecting import peer
 from passenger.request.departure import Departures
 from passenger.request.routes import routes_of
 from passenger.request.sessions import SessionPool
+from passenger.request.timekeeper import Timekeeper
 from passenger.request.upgrade import UpgradeClient
 from passenger.request.wheel import Wheel
 from passenger.wire.http_request import RequestHeads
@@ -67,9 +68,12 @@ class RequestHandler:
         self.max_head = max_head
         self.shapes = Shapes()
         self.heads = RequestHeads()
-        self.routes = routes_of(apps)
+        self._apps = apps
+        self._pages: Mapping[str, bytes] = {}
+        self.routes = routes_of(apps, self._pages)
         self.wheel = Wheel(loop, clock)
         self.departures = Departures(loop)
+        self.timekeeper = Timekeeper(self)
         self.connections: set[AppConnection] = set()
         """Open ones, parked and in use."""
         self.tunnels: dict[UpgradeClient, None] = {}
@@ -97,9 +101,15 @@ class RequestHandler:
 
     def apply(self, apps: Mapping[str, App]) -> None:
         """New configuration: requests that come from now on see it, and tunnels that are open."""
-        self.routes = routes_of(apps)
+        self._apps = apps
+        self.routes = routes_of(apps, self._pages)
         for tunnel in self.tunnels:
             tunnel.configured(self.routes)
+
+    def show(self, pages: Mapping[str, bytes]) -> None:
+        """Own error pages of applications, by name."""
+        self._pages = pages
+        self.routes = routes_of(self._apps, pages)
 
     def stop_accepting(self, drained: Callable[[], None]) -> None:
         """Take what has connected already, then no more. `drained` is called once, when the last request is over."""
@@ -130,6 +140,7 @@ class RequestHandler:
                 rider.cut()
         for connection in list(self.connections):
             connection.abandon()
+        self.timekeeper.close()
         self.wheel.close()
         self.departures.close()
 

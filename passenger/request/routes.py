@@ -20,22 +20,37 @@ class Route:
     """`response_timeout` in ticks of the wheel, or NEVER."""
     rest_ticks: int
     """`websocket_idle_timeout`, likewise."""
+    queue_ticks: int
+    """`max_request_queue_time`, likewise."""
+    request_ticks: int
+    """`max_request_time`, likewise."""
+    queue_full_status: int
+    queue_time_status: int
+    spawn_failed_status: int
     explains_errors: bool
+    page: bytes | None
+    """What is sent instead of a page of ours where errors are not explained."""
 
 
-def routes_of(apps: Mapping[str, App]) -> dict[bytes, Route]:
-    """PASSENGER_APP -> Route."""
-    return {name.encode(): _route(name, app) for name, app in apps.items()}
+def routes_of(apps: Mapping[str, App], pages: Mapping[str, bytes]) -> dict[bytes, Route]:
+    """PASSENGER_APP -> Route. `pages`: the own error pages of those that have one."""
+    return {name.encode(): _route(name, app, pages.get(name)) for name, app in apps.items()}
 
 
-def _route(name: str, app: App) -> Route:
+def _route(name: str, app: App, page: bytes | None) -> Route:
     explains = app.friendly_error_pages
     return Route(
         name=name,
         base_uri=b"" if app.base_uri == "/" else app.base_uri.encode(),
         response_ticks=_limit(app.response_timeout),
         rest_ticks=_limit(app.websocket_idle_timeout),
+        queue_ticks=_limit(app.max_request_queue_time),
+        request_ticks=_limit(app.max_request_time),
+        queue_full_status=app.request_queue_overflow_status_code,
+        queue_time_status=app.request_queue_timeout_status_code,
+        spawn_failed_status=app.spawn_exception_status_code,
         explains_errors=app.app_env == "development" if explains is None else explains,
+        page=page,
     )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from passenger.pool.session import Session, Waiter
+
+if TYPE_CHECKING:
+    from passenger.pool.model import Process
 
 
 class SessionPool(Protocol):
@@ -14,11 +17,19 @@ class SessionPool(Protocol):
         """Grant, queue or refuse; grants and refusals may come within this call."""
         ...
 
-    def forget(self, waiter: Waiter) -> None:
-        """A queued waiter has left."""
+    def forget(self, waiter: Waiter, *, is_late: bool = False) -> None:
+        """A queued waiter has left; `is_late` = it was sent away, because it had waited for too long."""
         ...
 
     def release(self, session: Session) -> None: ...
+    def withdraw(self, process: Process, why: str) -> None:
+        """The process gets no further request and ends when it has finished the ones it has."""
+        ...
+
+    def condemn(self, process: Process, why: str, *, patience: float = 0.0) -> None:
+        """SIGTERM, and `patience` seconds later SIGKILL; its requests are lost."""
+        ...
+
     def connection_failed(self, session: Session, reason: str) -> None:
         """The process could not be reached; the session is released."""
         ...

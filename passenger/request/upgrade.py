@@ -25,6 +25,7 @@ from passenger.request.incoming import IncomingUpgrade
 from passenger.request.tunnel import Tunnel
 from passenger.request.upgradeconnection import UpgradeConnection
 from passenger.request.webconnection import State
+from passenger.request.wheel import NEVER
 from passenger.wire.http1 import END
 from passenger.wire.scgi import ScgiError
 from passenger.wire.session import request_head
@@ -88,7 +89,10 @@ class UpgradeClient(Client):
             super().session_granted(session)
             return
         self._state = State.RUNNING
-        self._since = self._handler.wheel.now
+        wheel = self._handler.wheel
+        self._granted = self._since = wheel.now
+        if self._route.request_ticks != NEVER:
+            wheel.move(self)
         try:
             data = self._handler.heads.head(self._pairs, self._protocol)
         except ScgiError as error:

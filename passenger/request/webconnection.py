@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from passenger.request.abort import complete, cut, take
 from passenger.request.flow import Backlog
-from passenger.request.wheel import PERIOD, Rider, ticks
+from passenger.request.wheel import PERIOD, Rider
 from passenger.wire.http1 import END
 from passenger.wire.status import ClientStatus
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from passenger.request.appconnection import AppConnection
     from passenger.request.handler import RequestHandler
 
-LINGER_TICKS: Final = ticks(5.0)
 DISCARD: Final = 256 * 1024
 
 

@@ -44,3 +44,10 @@ def _without_fragment(head: Head) -> bytes:
     if not head.block.startswith(name + given, at):
         raise ScgiError("the request URI is not where it was read")
     return head.block[:at] + name + cut + head.block[at + len(name) + len(given) :]
+
+
+def request_words(pairs: bytes) -> str:
+    """Method and path of a request (of `request_head`) for a log: a query may hold what is nobody's business."""
+    fields = pairs.decode("latin-1").split("\0")
+    named = dict(zip(fields[::2], fields[1::2], strict=False))
+    return f"{named.get('REQUEST_METHOD', '')} {named.get('SCRIPT_NAME', '')}{named.get('PATH_INFO', '')}"[:200]

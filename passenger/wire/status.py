@@ -66,8 +66,15 @@ class LastError(TypedDict):
 class GroupCounters(TypedDict):
     requests: int
     refused_queue_full: int
+    refused_queue_time: int
     refused_spawn_failed: int
     departed_in_queue: int
+    requests_over_time: int
+    """Those that ran longer than `max_request_time` ..."""
+    requests_interrupted: int
+    """... and of these the ones that ended alone ..."""
+    processes_over_time: int
+    """... and the processes that were ended for others."""
     spawns: int
     spawn_failures: int
     exits: int

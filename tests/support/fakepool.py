@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from passenger.pool.model import Counters, ProcessState
 from passenger.pool.session import IdleConnection, LongSession, Refusal, Session, Waiter
 
 
@@ -19,16 +20,49 @@ class FakeSocket:
         self.sessions = 0
 
 
+class FakeGroup:
+    """Looks like `passenger.pool.model.Group`."""
+
+    def __init__(self) -> None:
+        self.name = "blog"
+        self.counters = Counters()
+
+
+class FakeRunning:
+    """Looks like a `RunningProcess`, as far as requests go."""
+
+    def __init__(self, takes_interrupts: bool) -> None:  # noqa: FBT001
+        self._takes_interrupts = takes_interrupts
+        self.asked: list[str] = []
+
+    def interrupt(self, connection: str) -> bool:
+        self.asked.append(f"interrupt {connection}")
+        return self._takes_interrupts
+
+    def show_stacks(self) -> None:
+        self.asked.append("show stacks")
+
+
 class FakeProcess:
     """Looks like `passenger.pool.model.Process`."""
 
-    def __init__(self, pid: int, address: str, concurrency: int, password: str, protocol: str) -> None:
+    def __init__(
+        self, pid: int, address: str, concurrency: int, password: str, protocol: str, *, takes_interrupts: bool
+    ) -> None:
         self.pid = pid
+        self.state = ProcessState.ENABLED
+        self.group = FakeGroup()
+        self.takes_interrupts = takes_interrupts
+        self.running = FakeRunning(takes_interrupts)
         self.gupid = f"gupid-{pid}"
         self.connect_password = password
         self.socket = FakeSocket(address, concurrency, protocol)
         self.upgraded: dict[LongSession, None] = {}
         self.is_retired = False
+
+    @property
+    def sessions(self) -> int:
+        return self.socket.sessions
 
     def takes_requests(self) -> bool:
         return not self.is_retired
@@ -46,11 +80,22 @@ class FakePool:
         self.granted = 0
         self.released = 0
         self.failures: list[str] = []
+        self.late = 0
+        """Of `forgotten`: how many were sent away because they had waited for too long."""
+        self.condemned: list[tuple[int, float]] = []
+        """(pid, patience)."""
 
     def add_process(
-        self, *, pid: int, address: str, concurrency: int = 1, password: str = "pw", protocol: str = "session"
+        self,
+        *,
+        pid: int,
+        address: str,
+        concurrency: int = 1,
+        password: str = "pw",
+        protocol: str = "session",
+        takes_interrupts: bool = False,
     ) -> FakeProcess:
-        process = FakeProcess(pid, address, concurrency, password, protocol)
+        process = FakeProcess(pid, address, concurrency, password, protocol, takes_interrupts=takes_interrupts)
         self.processes.append(process)
         self._serve_queue()
         return process
@@ -67,9 +112,19 @@ class FakePool:
         else:
             self.queue[waiter] = app
 
-    def forget(self, waiter: Waiter) -> None:
+    def forget(self, waiter: Waiter, *, is_late: bool = False) -> None:
         del self.queue[waiter]
         self.forgotten += 1
+        self.late += is_late
+
+    def withdraw(self, process: Any, why: str) -> None:
+        assert "max_request_time" in why
+        process.is_retired = True
+
+    def condemn(self, process: Any, why: str, *, patience: float = 0.0) -> None:
+        assert "max_request_time" in why
+        process.is_retired = True
+        self.condemned.append((process.pid, patience))
 
     def release(self, session: Session) -> None:
         assert not session.closed, "a session was released twice"

@@ -107,6 +107,20 @@ class AppEnd:
     def ok(self, body: bytes = b"hello") -> None:
         self.answer(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
 
+    def until_head(self) -> bytes:
+        """Everything up to the end of an HTTP head."""
+        data = b""
+        while not data.endswith(b"\r\n\r\n"):
+            data += self.exactly(1)
+        return data
+
+    def until_end(self) -> bytes:
+        """Everything that comes, to the end of the stream."""
+        data = b""
+        while piece := self.sock.recv(65536):
+            data += piece
+        return data
+
     def at_end(self) -> bool:
         """Wait for the end of the stream; False when bytes come instead."""
         try:

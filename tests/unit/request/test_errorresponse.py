@@ -12,8 +12,9 @@ from passenger.request.wheel import NEVER, ticks
 from passenger.spawn.spawner import SpawnError
 
 
-def route(**keys: object) -> Route:
-    return routes_of({"blog": App(app_root="/", **keys)})[b"blog"]  # type: ignore[arg-type]
+def route(page: bytes | None = None, **keys: object) -> Route:
+    pages = {} if page is None else {"blog": page}
+    return routes_of({"blog": App(app_root="/", **keys)}, pages)[b"blog"]  # type: ignore[arg-type]
 
 
 PRODUCTION = route()
@@ -45,13 +46,21 @@ def test_routes_hold_what_the_hot_path_needs() -> None:
             base_uri=b"",
             response_ticks=ticks(600.0),
             rest_ticks=ticks(3600.0),
+            queue_ticks=NEVER,
+            request_ticks=NEVER,
+            queue_full_status=503,
+            queue_time_status=504,
+            spawn_failed_status=500,
             explains_errors=False,
+            page=None,
         )
         == PRODUCTION
     )
     assert route(base_uri="/blog").base_uri == b"/blog"
     assert route(response_timeout=0.0).response_ticks == NEVER
     assert route(websocket_idle_timeout=0.0).rest_ticks == NEVER
+    assert route(max_request_time=2.0).request_ticks == ticks(2.0)
+    assert route(max_request_queue_time=3.0).queue_ticks == ticks(3.0)
     assert DEVELOPMENT.explains_errors
     assert not route(app_env="development", friendly_error_pages=False).explains_errors
     assert route(friendly_error_pages=True).explains_errors
@@ -114,3 +123,40 @@ def test_probes_are_plain_text() -> None:
     status, headers, body = split(errorresponse.plain(503, "starting"))
     assert (status, body) == (503, "starting\n")
     assert headers["Content-Type"].startswith("text/plain")
+
+
+def test_statuses_are_the_ones_of_the_configuration() -> None:
+    """Also those that nobody has registered."""
+    own = route(
+        request_queue_overflow_status_code=429, request_queue_timeout_status_code=529, spawn_exception_status_code=503
+    )
+    full = split(errorresponse.refused(Refusal(RefusalReason.QUEUE_FULL, "blog"), own))
+    assert (full[0], full[1]["Retry-After"]) == (429, "1")
+    assert split(errorresponse.refused(Refusal(RefusalReason.SPAWN_FAILED, "blog", error=FAILURE), own))[0] == 503
+    late = errorresponse.waited_too_long(own)
+    assert late.startswith(b"HTTP/1.1 529 Server Error\r\n")
+    assert split(late)[1]["Retry-After"] == "1"
+    assert errorresponse.waited_too_long(route()).startswith(b"HTTP/1.1 504 Gateway Timeout\r\n")
+
+
+PAGE = "<h1>So sorry ä</h1>".encode()
+
+
+def test_an_own_page_takes_the_place_of_ours() -> None:
+    """From 500 on, where nothing is explained; it may load what it likes."""
+    own = route(PAGE, request_queue_overflow_status_code=429)
+    for data, status in (
+        (errorresponse.error(502, route=own), 502),
+        (errorresponse.error(504, route=own), 504),
+        (errorresponse.refused(Refusal(RefusalReason.SPAWN_FAILED, "blog", error=FAILURE), own), 500),
+        (errorresponse.refused(Refusal(RefusalReason.BACKING_OFF, "blog", retry_after=4), own), 503),
+    ):
+        head, _, body = data.partition(b"\r\n\r\n")
+        assert head.startswith(f"HTTP/1.1 {status} ".encode())
+        assert body == PAGE
+        assert f"Content-Length: {len(PAGE)}".encode() in head
+        assert b"no-store" in head
+        assert b"Content-Security-Policy" not in head
+    assert PAGE not in errorresponse.error(400, route=own)
+    assert PAGE not in errorresponse.refused(Refusal(RefusalReason.QUEUE_FULL, "blog"), own)
+    assert PAGE not in errorresponse.error(502, route=route(PAGE, app_env="development"), reason="why")
