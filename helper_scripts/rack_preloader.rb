@@ -31,6 +31,7 @@ exit unless worker_talk
 
 begin
   options = options.merge(worker_talk.shake_hands)
+  ENV["PASSENGER_GUPID"] = options["gupid"] # what it starts is known by it, and ends with it
 rescue PhusionPassenger::Loader::Explanation => error
   worker_talk.explain(error.message)
   exit 1

@@ -52,6 +52,8 @@ def preload(prepare: Callable[[Mapping[str, str]], tuple[str, Serve]], startup_m
         gc.enable()
     try:  # from here on stdin and stdout are the connection to the spawner
         options = {**options, **shake_hands()}
+        if "gupid" in options:
+            os.environ["PASSENGER_GUPID"] = options["gupid"]  # what it starts is known by it, and ends with it
         os.setsid()  # from here on it can be ended with all its children, without touching its siblings
         show_as(short_name, options)
         run_after_fork(options.get("entry_point", "").partition(":")[0] or startup_module)

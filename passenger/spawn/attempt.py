@@ -119,7 +119,7 @@ def start_program(
     password = new_password()
     block = request_block(decided, {"gupid": gupid, "connect_password": password})
     journey.begin(step)
-    child = launch(decided, program=decided.program)
+    child = launch(decided, program=decided.program, gupid=gupid)
     try:
         process = DirectProcess(
             loop=loop, log=log, spec=decided, child=child, gupid=gupid, password=password, is_shared=is_shared

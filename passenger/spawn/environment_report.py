@@ -19,8 +19,10 @@ from passenger.errors import PassengerError
 from passenger.posix import exits, process
 from passenger.spawn import environment
 from passenger.spawn.failure import SpawnFailure
-from passenger.spawn.launch import Child, launch
+from passenger.spawn.launch import MARK, Child, launch
 from passenger.spawn.spec import SpawnContext, SpawnSpec, work_out
+
+EACH_ITS_OWN = "(each process has its own)"
 
 Origin = Literal["inherited", "account", "login shell", "passenger", "env file", "configuration"]
 """`account`: what the user database says about the application's user."""
@@ -66,6 +68,8 @@ def _origin(
     inherited: Mapping[str, str],
     own: Mapping[str, str],
 ) -> Origin:
+    if variable == MARK:
+        return "passenger"
     if variable in app.env:
         return "env file" if app.env[variable].origin else "configuration"
     if variable in passengers or variable == "PWD":
@@ -78,7 +82,7 @@ def _origin(
 
 
 def _environment(spec: SpawnSpec, timeout: float) -> dict[str, str]:
-    child = launch(spec, program=None)
+    child = launch(spec, program=None, gupid=EACH_ITS_OWN)
     try:
         streams = _read_all(child, timeout)
     finally:

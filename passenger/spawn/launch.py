@@ -26,6 +26,8 @@ from passenger.spawn.spec import SpawnSpec
 
 FIRST_DESCRIPTOR: Final = 20
 SHELL_SCRIPT: Final = 'exec "$@"'
+MARK: Final = "PASSENGER_GUPID"
+"""Variable that a process and everything it starts have; loaders set it in what a preloader forked."""
 SHELL_NAME: Final = "SpawnPreparerShell"
 
 
@@ -56,10 +58,13 @@ class Child:
         self.popen.returncode = status if status is not None else 0
 
 
-def launch(spec: SpawnSpec, *, program: tuple[str, ...] | None) -> Child:
-    """Start the chain. `program` None makes SpawnPreparer print the environment instead. Raises SpawnFailure."""
+def launch(spec: SpawnSpec, *, program: tuple[str, ...] | None, gupid: str = "") -> Child:
+    """Start the chain. `program` None makes SpawnPreparer print the environment instead. Raises SpawnFailure.
+
+    `gupid` marks what the process will have started (`posix.runaways`); "" = nothing of it is to be found by it.
+    """
     with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
-        parameters = _descriptor(theirs, _parameters(spec, program))
+        parameters = _descriptor(theirs, _parameters(spec, program, gupid))
         stdin_read, stdin = _pipe(spec, theirs, ours, child_reads=True)
         stdout, stdout_write = _pipe(spec, theirs, ours)
         stderr, stderr_write = _pipe(spec, theirs, ours)
@@ -97,7 +102,7 @@ def _start(spec: SpawnSpec, inherit: list[int], output: int) -> subprocess.Popen
         ) from error
 
 
-def _parameters(spec: SpawnSpec, program: tuple[str, ...] | None) -> int:
+def _parameters(spec: SpawnSpec, program: tuple[str, ...] | None, gupid: str) -> int:
     identity = spec.identity
     document = {
         "identity": {
@@ -110,7 +115,7 @@ def _parameters(spec: SpawnSpec, program: tuple[str, ...] | None) -> int:
         "umask": spec.context.umask,
         "limits": spec.limits.own_part(waits=program is not None and spec.limits.needs_help),
         "unset": ["_", "OLDPWD", "SHLVL", "BASH_ENV", "ENV"],
-        "environ": dict(spec.variables),
+        "environ": {**spec.variables, **({MARK: gupid} if gupid else {})},
         "program": None if program is None else list(program),
         "interpreter_key": spec.interpreter_key,
     }

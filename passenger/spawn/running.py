@@ -2,7 +2,8 @@
 
 Rules.
 1. A child is signalled through its group, and only while it is our unreaped child: the ids can't be anybody else's.
-2. When it ends, whatever is left of its session is killed before it is reaped.
+2. When it ends, whatever is left of its session is killed before it is reaped, and what it started and what then
+   made a session of its own soon after (`posix.runaways`).
 3. Its exit is told after what it wrote last has been read.
 """
 
@@ -16,10 +17,10 @@ import signal
 from collections.abc import Callable
 
 from passenger.log import Log
-from passenger.posix import process
+from passenger.posix import process, runaways
 from passenger.posix.exits import ExitWatch
 from passenger.spawn import sockets
-from passenger.spawn.launch import Child
+from passenger.spawn.launch import MARK, Child
 from passenger.spawn.output import Capture, LogStream, OutputReader
 from passenger.spawn.spawner import AppSocket, Exit
 from passenger.spawn.spec import SpawnSpec
@@ -163,11 +164,22 @@ class StartedProcess(abc.ABC):
         return reader
 
     def _has_ended(self, status: int | None) -> None:
+        self._sweep_runaways()
         self.drain()
         self.exit = Exit(status)
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             callback(self.exit)
+
+    def _sweep_runaways(self) -> None:
+        """What it started and what then left its session. A preloader has no gupid: its processes outlive it."""
+        if not self.gupid:
+            return
+        context, uid = self._spec.context, self._spec.identity.uid
+        killed = runaways.sweep(f"{MARK}={self.gupid}", uid=uid, adopter=context.adopter)
+        if killed:
+            pids = " ".join(map(str, killed))
+            self._log.warn("killed what a process had left behind", app=self._spec.name, pid=self.pid, pids=pids)
 
 
 class DirectProcess(StartedProcess):

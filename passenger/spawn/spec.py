@@ -58,6 +58,8 @@ class SpawnContext:
     uid: int
     gid: int
     groups: tuple[int, ...]
+    adopter: int
+    """Process that becomes the parent of orphans: the watchdog."""
     bounds: Bounds = NO_BOUNDS
     """Our own limits."""
     cgroups: AppCgroups | None = None
@@ -124,6 +126,7 @@ def system_context(
         uid=os.geteuid(),
         gid=os.getegid(),
         groups=tuple(os.getgroups()),
+        adopter=os.getppid(),
         bounds=bounds,
         cgroups=cgroups,
     )

@@ -28,7 +28,8 @@ def failure(files: dict[str, str], env: dict[str, str] | None = None) -> str:
         (folder / "config.ru").unlink()
         for name, text in files.items():
             (folder / name).write_text(text)
-        made = RackProgram("rack_loader.rb", folder, rack2(), env or {})
+        env = {**({"RUBYLIB": ""} if "Gemfile" in files else {}), **(env or {})}  # a Gemfile says all there is
+        made = RackProgram("rack_loader.rb", folder, rack2(), env)
         try:
             made.talk.until("!> I have control 1.0")
             made.talk.give(made.options())

@@ -97,6 +97,16 @@ run ->(_) { [200, {}, [[LOADED, rand(2**64), Random.rand(2**64), $own.flatten.jo
         assert [answer[3] for answer, _ in answers] == [f"true/{pid}/false" for _, pid in answers]
 
 
+def test_what_a_worker_starts_is_known_by_a_variable() -> None:
+    """The preloader's environment is another one: its workers outlive it."""
+    source = "run ->(_) { [200, {}, [`printenv PASSENGER_GUPID`]] }\n"
+    with rack_preloader(source) as preloader:
+        worker, _ = preloader.worker(gupid="19a3c-AbCdEfGhIj")
+        assert body(worker) == b"19a3c-AbCdEfGhIj\n"
+        other, _ = preloader.worker(gupid="19a3c-0123456789")
+        assert body(other) == b"19a3c-0123456789\n"
+
+
 def test_a_worker_ends_alone() -> None:
     """By half-close of its connection or SIGTERM; the others and the preloader go on; no zombie is left."""
     with rack_preloader(OK) as preloader:

@@ -51,7 +51,9 @@ def _with_rack(name: str, rack: str, folder: str, suite: str) -> Ruby:
     place = Path(sys.prefix) / folder
     gems = place / "usr/share/rubygems-integration/all"
     assert gems.is_dir(), f"no {name}: run tests/support/get_rack.sh {suite} {place} (./dev test does it)"
-    return Ruby(name, rack, {"GEM_PATH": f"{gems}:{_default_gem_path()}"})
+    (lib,) = gems.glob("gems/rack-*/lib")
+    # The library by its folder as well: of several versions in GEM_PATH, Ruby would take the newest, which may be Debian's.
+    return Ruby(name, rack, {"GEM_PATH": f"{gems}:{_default_gem_path()}", "RUBYLIB": str(lib)})
 
 
 class Talk:
@@ -252,7 +254,7 @@ class Preloader:
         """A worker that is ready, and its process id."""
         talk, pid = self.fork()
         assert talk.line() == "!> I have control 1.0"
-        talk.give(self.program.options(gupid="x-1", **options))
+        talk.give(self.program.options(**{"gupid": "x-1", **options}))
         talk.until("!> ")
         return Worker(talk, self.program.connections), pid
 
