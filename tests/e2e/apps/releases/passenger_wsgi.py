@@ -4,7 +4,8 @@ import os
 import sys
 import time
 
-RELEASE = open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "release")).read().strip()
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "release")) as named:
+    RELEASE = named.read().strip()
 if RELEASE == "broken":
     sys.exit("this release was never tried")
 
