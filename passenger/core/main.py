@@ -187,11 +187,12 @@ def _limits(
 ) -> ProcessLimits:
     """Cgroups and the look at memory, following each reload. Raises HostError."""
     guard = MemoryGuard(loop=loop, clock=clock, pool=pool, log=log, visible=visible_memory(), meter=Meter())
-    limits = ProcessLimits(cgroups, guard)
-    limits.apply(config.apps)
+    limits = ProcessLimits(cgroups, guard, pool=pool, log=log)
+    limits.prepare(config.apps)
+    limits.follow(config.apps)
     core.limits = limits
-    core.gates.append(lambda new: cgroups.apply(new.apps))
-    core.followers.append(lambda new: guard.apply(new.apps))
+    core.gates.append(lambda new: limits.prepare(new.apps))
+    core.followers.append(lambda new: limits.follow(new.apps))
     return limits
 
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 
 from passenger.config.model import App
 from passenger.core.memory_guard import MemoryGuard
+from passenger.log import Log
+from passenger.pool.pool import Pool
 from passenger.posix import descendants
 from passenger.posix.delegation import AppCgroups
 from passenger.wire.status import LimitStatus
@@ -19,14 +21,25 @@ from passenger.wire.status import LimitStatus
 class ProcessLimits:
     """What holds processes to their limits after their start."""
 
-    def __init__(self, cgroups: AppCgroups, guard: MemoryGuard) -> None:
+    def __init__(self, cgroups: AppCgroups, guard: MemoryGuard, *, pool: Pool, log: Log) -> None:
         self._cgroups = cgroups
         self._guard = guard
+        self._pool = pool
+        self._log = log
 
-    def apply(self, apps: Mapping[str, App]) -> None:
-        """Take over new limits. Raises HostError, and then has changed nothing that runs."""
+    def prepare(self, apps: Mapping[str, App]) -> None:
+        """Make what may be refused. Raises HostError, and then nothing that runs has another limit."""
         self._cgroups.apply(apps)
+
+    def follow(self, apps: Mapping[str, App]) -> None:
+        """The configuration was taken over. Processes that run without the cgroup of their application join it."""
         self._guard.apply(apps)
+        for name in self._cgroups.take_new():
+            for process in self._pool.processes_of(name):
+                try:
+                    self._cgroups.join(name, process.pid)
+                except OSError as error:  # it ends, or has ended
+                    self._log.warn("process not in its cgroup", app=name, pid=process.pid, reason=str(error))
 
     def close(self) -> None:
         """Everything has ended."""

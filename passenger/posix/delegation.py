@@ -72,6 +72,7 @@ class AppCgroups:
         self._base: Path | None = None
         self._enabled: set[str] = set()
         self._made: dict[str, Path] = {}
+        self._new: list[str] = []
 
     def apply(self, apps: Mapping[str, AppLimits]) -> None:
         """Make the cgroups of these applications and set their limits. Raises HostError, naming the application."""
@@ -84,6 +85,11 @@ class AppCgroups:
                         f"the cgroup of application {name} cannot be set up: {error.filename}: {error.strerror}",
                         hint="see `passenger validate`; the service needs `Delegate=yes`",
                     ) from error
+
+    def take_new(self) -> list[str]:
+        """Applications whose cgroups were made since this was asked last."""
+        new, self._new = self._new, []
+        return new
 
     def join(self, name: str, pid: int) -> None:
         """Put a process into the cgroup of its application, if that has one. Raises OSError."""
@@ -122,7 +128,9 @@ class AppCgroups:
             self._enabled |= missing
         folder = self._base / f"app-{name}"
         folder.mkdir(exist_ok=True)
-        self._made[name] = folder
+        if name not in self._made:
+            self._made[name] = folder
+            self._new.append(name)
         return folder
 
     def _begin(self) -> Path:

@@ -23,6 +23,8 @@ from typing import Final
 
 REFRESH: Final = 60.0
 """Seconds after which an exact figure is old: what others share, or what is swapped, may have changed by itself."""
+REFRESHED: Final = 2
+"""Old figures that are renewed in one look: hundreds become old at once, and nothing says that they changed."""
 PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -51,6 +53,24 @@ class _Known:
     swapped: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Size:
+    rss: int
+    faults: int
+
+
+def _is_below(least: int, size: _Size, known: _Known | None, *, swap: bool) -> bool:
+    """Whether a process is below `least` for certain, without an exact look."""
+    if known is None:
+        return size.rss < least and not swap
+    if size.rss + known.swapped < least:
+        return True
+    if not known.figure.is_exact:
+        return False
+    grown = (size.faults - known.faults) * PAGE + max(0, size.rss - known.rss)
+    return known.figure.size + grown < least
+
+
 class Meter:
     """Remembers exact figures between two looks. `swap`: whether this machine swaps at all."""
 
@@ -64,35 +84,38 @@ class Meter:
         """Figures of the processes that may be at or above `least`; None for those that cannot be looked at."""
         found: dict[int, Figure | None] = {}
         seen = {}
+        refreshes = REFRESHED
         for target in targets:
             pid, known = target.pid, self._known.get(target.pid)
-            rss = self._rss(pid)
-            if rss is None:
+            size = self._size(pid, known)
+            if size is None:
                 found[pid] = None
                 continue
             if known is not None:
                 seen[pid] = known
-            if self._is_below(target, rss, known, now):
+                if now - known.at >= REFRESH and refreshes:
+                    refreshes -= 1
+                    known = None
+            if _is_below(target.least, size, known, swap=self._swap):
                 continue
-            seen[pid] = self._exact(pid, rss, now)
+            seen[pid] = self._exact(pid, size.rss, now)
             if (figure := seen[pid].figure).size >= target.least:
                 found[pid] = figure
         self._known = seen
         return found
 
-    def _is_below(self, target: Target, rss: int, known: _Known | None, now: float) -> bool:
-        """Whether the process is below `least` for certain, without an exact look."""
-        is_fresh = known is not None and now - known.at < REFRESH
-        if rss < target.least and (not self._swap or (is_fresh and known is not None)):
-            return known is None or rss + known.swapped < target.least
-        if known is None or not is_fresh or not known.figure.is_exact:
-            return False
-        grown = (self._faults(target.pid) - known.faults) * PAGE + max(0, rss - known.rss)
-        return known.figure.size + grown < target.least
+    def _size(self, pid: int, known: _Known | None) -> _Size | None:
+        """The cheap look. Only one that was looked at closely before is asked for its page faults, too."""
+        if known is None:
+            fields = self._read(pid, "statm").split(None, 2)
+            return _Size(int(fields[1]) * PAGE, 0) if len(fields) == 3 else None
+        fields = self._stat(pid)
+        return _Size(int(fields[21]) * PAGE, int(fields[7])) if fields else None
 
     def _exact(self, pid: int, rss: int, now: float) -> _Known:
         self.exact_looks += 1
-        faults = self._faults(pid)
+        fields = self._stat(pid)
+        faults = int(fields[7]) if fields else 0
         private = swapped = 0
         is_exact = False
         for line in self._read(pid, "smaps_rollup").splitlines():
@@ -105,15 +128,11 @@ class Meter:
         figure = Figure(private + swapped, True) if is_exact else Figure(rss, False)
         return _Known(figure, now, rss, faults, swapped)
 
-    def _rss(self, pid: int) -> int | None:
-        fields = self._read(pid, "statm").split(None, 2)
-        return int(fields[1]) * PAGE if len(fields) == 3 else None
-
-    def _faults(self, pid: int) -> int:
-        """Pages that were made available to the process so far without reading a disk."""
+    def _stat(self, pid: int) -> list[bytes]:
+        """The fields behind the name: 7 = page faults without a disk so far, 21 = resident pages. [] = it is gone."""
         stat = self._read(pid, "stat")
-        fields = stat[stat.rfind(b")") + 2 :].split(None, 8)
-        return int(fields[7]) if len(fields) == 9 else 0
+        fields = stat[stat.rfind(b")") + 2 :].split(None, 22)
+        return fields if len(fields) == 23 else []
 
     def _read(self, pid: int, name: str) -> bytes:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from passenger.core.sizing import pool_size
 from passenger.posix.cgroup import visible_cpus, visible_memory
 
 GIB = 1 << 30
@@ -89,3 +90,46 @@ def test_odd_files_set_no_limit(tmp_path: Path) -> None:
     )
     assert visible_cpus(root=root, affinity=3) == 3.0
     assert visible_memory(root=root) == 16 * GIB
+
+
+def test_every_level_of_a_deep_tree_counts(tmp_path: Path) -> None:
+    """Slice, scope, container, its child: the tightest wins wherever it stands, for CPUs and memory apart."""
+    levels = ["", "user.slice", "user.slice/app.slice", "user.slice/app.slice/pod", "user.slice/app.slice/pod/box"]
+    for tightest in range(1, len(levels)):
+        root = tmp_path / str(tightest)
+        files = {"proc/self/cgroup": f"0::/{levels[-1]}\n", "proc/self/mountinfo": V2}
+        for number, level in enumerate(levels[1:], 1):
+            files[f"sys/fs/cgroup/{level}/memory.max"] = str(GIB if number == tightest else 8 * GIB)
+            files[f"sys/fs/cgroup/{level}/cpu.max"] = (
+                "max 100000" if number == tightest else f"{number + 2}00000 100000"
+            )
+        where = tree(root, files)
+        assert visible_memory(root=where) == GIB
+        assert visible_cpus(root=where, affinity=16) == (3.0 if tightest != 1 else 4.0)
+
+
+def test_v1_and_v2_side_by_side(tmp_path: Path) -> None:
+    """The hybrid layout: memory in v1 with a nested limit, v2 without controllers. What a pool size follows from."""
+    mounts = (
+        "31 20 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+        "32 20 0:28 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
+        "33 20 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
+    )
+    root = tree(
+        tmp_path,
+        {
+            "proc/self/cgroup": "4:memory:/docker/a/b\n3:cpu,cpuacct:/docker/a\n0::/docker/a\n",
+            "proc/self/mountinfo": mounts,
+            "sys/fs/cgroup/memory/docker/memory.limit_in_bytes": str(GIB),
+            "sys/fs/cgroup/memory/docker/a/memory.limit_in_bytes": str(2 * GIB),
+            "sys/fs/cgroup/memory/docker/a/b/memory.limit_in_bytes": "9223372036854771712",
+            "sys/fs/cgroup/cpu,cpuacct/docker/cpu.cfs_quota_us": "300000",
+            "sys/fs/cgroup/cpu,cpuacct/docker/cpu.cfs_period_us": "100000",
+            "sys/fs/cgroup/cpu,cpuacct/docker/a/cpu.cfs_quota_us": "-1",
+            "sys/fs/cgroup/unified/docker/a/cgroup.controllers": "hugetlb",
+        },
+    )
+    cpus, memory = visible_cpus(root=root, affinity=16), visible_memory(root=root)
+    assert (cpus, memory) == (3.0, GIB)
+    assert pool_size(cpus=cpus, memory=memory) == 8
+    assert pool_size(cpus=16, memory=GIB // 2) == 4

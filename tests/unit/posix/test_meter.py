@@ -22,7 +22,9 @@ class Proc:
         folder = self.root / str(pid)
         folder.mkdir(exist_ok=True)
         (folder / "statm").write_text(f"9999 {rss // PAGE} 10 1 0 20 0\n")
-        (folder / "stat").write_text(f"{pid} ({name}) S 1 2 3 0 -1 4194304 {faults} 0 0 0 1 2\n")
+        (folder / "stat").write_text(f"{pid} ({name}) S 1 2 3 0 -1 4194304 {faults} 0 0 0 1 2" + " 0" * 7)
+        with (folder / "stat").open("a") as stat:
+            stat.write(f" 9999 {rss // PAGE} 0 0 0\n")
         if private is not None:
             lines = [
                 "00400000-7fff0000 ---p 00000000 00:00 0 [rollup]",
@@ -82,6 +84,22 @@ def test_an_old_figure_is_refreshed(tmp_path: Path) -> None:
     proc.process(1, rss=200 * MIB, private=190 * MIB)
     assert meter.look([target], REFRESH - 1) == {}
     assert meter.look([target], REFRESH) == {1: Figure(190 * MIB, is_exact=True)}
+
+
+def test_old_figures_are_renewed_a_few_at_a_time(tmp_path: Path) -> None:
+    """500 that became old in the same second are no reason for 500 close looks in the next."""
+    proc = Proc(tmp_path)
+    targets = [Target(pid, 100 * MIB) for pid in range(1, 8)]
+    for target in targets:
+        proc.process(target.pid, rss=200 * MIB, private=30 * MIB)
+    meter = proc.meter()
+    meter.look(targets, 0.0)
+    looks = []
+    for number in range(6):
+        before = meter.exact_looks
+        meter.look(targets, REFRESH + number)
+        looks.append(meter.exact_looks - before)
+    assert looks == [2, 2, 2, 1, 0, 0]
 
 
 def test_swapped_memory_counts(tmp_path: Path) -> None:
