@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 from passenger.errors import PassengerError, ProtocolError
-from passenger.instance.roles import Roles, not_admitted, only_looks
+from passenger.instance.roles import BUSY, Roles, not_admitted, only_looks
 from passenger.log import Log
 from passenger.posix.sockets import peer_credentials, peer_groups
 from passenger.wire.control import Decoder, encode
@@ -106,6 +106,7 @@ class _ApiSocket:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._questioners >= MAX_QUESTIONERS:
+            writer.write(encode(BUSY))
             writer.close()
             return
         self._questioners += 1

@@ -43,6 +43,10 @@ class Roles:
         return EVERYBODY_KNOCKS, None
 
 
+BUSY: Final[dict[str, Any]] = {"ok": False, "error": "too many questions at a time", "hint": "try again in a moment"}
+"""The answer to one connection too many."""
+
+
 def not_admitted(uid: int) -> dict[str, Any]:
     """The answer to somebody without a role."""
     return {

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from passenger.instance.roles import not_admitted, only_looks
+from passenger.instance.roles import BUSY, not_admitted, only_looks
 from passenger.log import Log
 from passenger.posix.sockets import PeerCredentials, peer_credentials
 from passenger.watchdog.channel import Channel
@@ -83,19 +83,26 @@ class WatchdogApi:
             self._resume = self._loop.after(ACCEPT_PAUSE, lambda: self._watch(listener))
             return
         peer = peer_credentials(connection)
-        if not self._admits(connection, peer) or len(self._open) >= MAX_CONNECTIONS:
-            self._refuse(connection, peer)
-            return
-        self._open.add(_Conversation(self._loop, connection, self._verbs, on_end=self._open.discard))
+        if not self._admits(connection, peer):
+            self._note(peer)
+            _refuse(connection, not_admitted(peer.uid))
+        elif len(self._open) >= MAX_CONNECTIONS:
+            _refuse(connection, BUSY)
+        else:
+            self._open.add(_Conversation(self._loop, connection, self._verbs, on_end=self._open.discard))
 
-    def _refuse(self, connection: socket.socket, peer: PeerCredentials) -> None:
-        if peer.uid not in self._refused:  # once: whoever may knock could fill the log
+    def _note(self, peer: PeerCredentials) -> None:
+        """Once for each user: whoever may knock could fill the log."""
+        if peer.uid not in self._refused:
             self._refused.add(peer.uid)
             self._log.warn("refused a connection to watchdog_api", uid=peer.uid, pid=peer.pid)
-        connection.setblocking(False)
-        with contextlib.suppress(OSError):  # it has gone already
-            connection.send(encode(not_admitted(peer.uid)))
-        connection.close()
+
+
+def _refuse(connection: socket.socket, why: Mapping[str, Any]) -> None:
+    connection.setblocking(False)
+    with contextlib.suppress(OSError):  # it has gone already
+        connection.send(encode(why))
+    connection.close()
 
 
 def for_readers(telling: Mapping[str, Verb], others: Iterable[str]) -> dict[str, Verb]:

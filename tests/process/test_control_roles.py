@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from passenger.core.api import CoreApi
+from passenger.core.api import MAX_QUESTIONERS, CoreApi
 from passenger.instance.roles import Roles
 from passenger.log import Log
 from passenger.posix.sockets import bind_unix, peer_groups
@@ -175,3 +175,34 @@ def test_groups_of_the_peer_come_from_the_kernel() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     with ours, theirs:
         assert peer_groups(ours) == frozenset(os.getgroups())
+
+
+def test_one_connection_too_many_is_told_so(folder: Path) -> None:
+    """On each socket for itself: full readers' places leave those of the full role free."""
+
+    async def verb(_: Mapping[str, Any]) -> dict[str, Any]:
+        return {}
+
+    async def connected(name: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_unix_connection(f"{folder}/{name}")
+        writer.write(b'{"verb":"status"}\n')
+        return reader, writer
+
+    async def scenario() -> list[dict[str, Any]]:
+        log = Log(component="test", fd=os.memfd_create("log"))
+        api = CoreApi(telling={"status": verb}, changing={}, roles=Roles(owner=os.geteuid()), log=log)
+        await api.listen(bind_unix(f"{folder}/full", mode=0o600))
+        await api.listen_to_readers(bind_unix(f"{folder}/ro", mode=0o600))
+        open_ones, answers = [], []
+        for name in [*["ro"] * (MAX_QUESTIONERS + 1), "full"]:
+            reader, writer = await connected(name)
+            open_ones.append(writer)
+            answers.append(json.loads(await reader.readline()))
+        for writer in open_ones:
+            writer.close()
+        api.close()
+        return answers
+
+    answers = asyncio.run(scenario())
+    assert [answer["ok"] for answer in answers] == [*[True] * MAX_QUESTIONERS, False, True]
+    assert "too many" in answers[-2]["error"]
