@@ -37,7 +37,7 @@ COMMANDS = {
 
 CONFIG_COMMANDS = {
     "show": ("passenger.cli.config_show:show", "The configuration in effect, with the origin of every value."),
-    "render": ("passenger.cli.config_render:render", "The nginx files that an instance would use."),
+    "render": ("passenger.cli.config_render:render", "The files for nginx (or Apache) that an instance would use."),
     "schema": ("passenger.cli.config_schema:schema", "The JSON schema of passenger.toml, for editors."),
     "keys": ("passenger.cli.config_keys:keys", "Every key: type, default, unit, since when, reload or restart."),
 }

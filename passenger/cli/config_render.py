@@ -1,4 +1,4 @@
-"""`passenger config render`: the nginx files, without starting anything."""
+"""`passenger config render`: the files for the web server, without starting anything."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ SECRET_PLACE = "CONNECT-SECRET-IS-MADE-AT-START"  # noqa: S105 - stands where th
 @click.option("--instance", "-i", "instance", metavar="NAME", help="Only this instance.")
 @click.option("--out", metavar="DIR", help="Write the files below DIR/INSTANCE instead of to the terminal.")
 def render(config_file: str | None, sets: tuple[str, ...], instance: str | None, out: str | None) -> int:
-    """Show the nginx files that an instance would use.
+    """Show the files for nginx or Apache that an instance would use.
 
     They are for reading and testing: the connect secret in them is a placeholder. A running instance keeps the real
-    ones in its instance directory; an nginx of your own (mode `external`) includes them from there.
+    ones in its instance directory; a web server of your own (mode `external`) includes them from there.
     """
     cwd = str(Path.cwd())
     valid = accepted(judge(find_file(config_file, cwd=cwd), cwd=cwd, flags=sets, environ=os.environ, host=None))

@@ -56,6 +56,13 @@ _FACTS: Final = (
     ("X-Passenger-Scheme", "expr=%{REQUEST_SCHEME}"),
 )
 
+_LONG: Final = (
+    "expr=%{HANDLER} == 'proxy-server' && -z reqenv('PASSENGER_UPGRADE') && "
+    "(-z resp('Content-Length') || resp('Content-Length') -gt 65536)"
+)
+"""Responses that may be cut after Apache began to send. It ends such a connection at once only when it was not to be
+kept alive; else it waits for another request, and the client with it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rendering:
@@ -178,6 +185,8 @@ def _location(prefix: str, name: str, app: App) -> Section:
             line("SetEnv", "PASSENGER_APP", name),
             line("LimitRequestBody", str(app.nginx.client_max_body_size)),
             line("CGIPassAuth", "On"),
+            line("SetEnv", "ap_trust_cgilike_cl", "1"),  # the core has checked it
+            line("Header", "set", "Connection", "close", _LONG),
         ],
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from passenger.config.app_cache import AppCache
 from passenger.config.instance import Admin, Instance, Listener, Nginx
 from passenger.config.model import App, AppNginx, InstanceConfig
 from passenger.errors import HostError
@@ -86,12 +87,14 @@ def everything(root: Path) -> InstanceConfig:
     """A configuration that uses every directive we render."""
     (root / "public").mkdir(exist_ok=True)
     app = App(app_root=str(root), server_names=("a.example.com", "*.a.example.com"))
+    cache = AppCache(enabled=True, max_age=5.0, stale=True, bypass_cookies=("a-b.c", "d_*"))
     apps = {
         "a": app,
         "b": replace(app, base_uri="/b", nginx=AppNginx(static_max_age=60.0, response_buffering=False)),
         "c": App(app_root="/nowhere", nginx=AppNginx(request_buffering=False)),
         "d": App(app_root="/nowhere", base_uri="/d"),
         "e": App(app_root="/nowhere", base_uri="/e", app_type="node"),
+        "f": App(app_root="/nowhere", base_uri="/f", cache=cache),
     }
     listen = (Listener(address="127.0.0.1:18080"), Listener(address="127.0.0.1:18081"))
     admin = Admin(listen="127.0.0.1:18082")

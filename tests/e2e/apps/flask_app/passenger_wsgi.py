@@ -65,8 +65,8 @@ def cut():
 @app.get("/cut/<int:count>")
 def cut_late(count):
     def lines():
-        for number in range(count):
-            yield f"line {number}\n"
+        for _ in range(count):
+            yield os.urandom(500).hex() + "\n"
         raise RuntimeError("the app breaks in the middle of its answer")
 
     return Response(lines(), mimetype="text/plain")
