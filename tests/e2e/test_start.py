@@ -198,7 +198,7 @@ env.COLOUR = "{secret}"
         mark = len(instance.lines.seen)
         done = instance.run("reload")
         assert done.returncode == 0, done.stderr + instance.lines.text()
-        instance.lines.wait_for(r"rolled", after=mark)
+        instance.lines.wait_for(r"application restarted.*app=two|app=two.*application restarted", after=mark)
         assert '"COLOUR":"blue"' in fetch(port, "/osenviron", host="two.test").text.replace(" ", "")
         after = pids()
         assert after["one"] == before["one"]
