@@ -176,6 +176,17 @@ def test_a_cut_response_is_seen_as_one(site: Site, coding: str) -> None:
         assert site.instance.process.poll() is None
 
 
+def test_of_a_short_response_nothing_is_sent_before_it_is_whole(site: Site) -> None:
+    """Apache keeps its connection alive: what follows a cut one there would be taken for its rest."""
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=DEADLINE)
+    with contextlib.closing(connection):
+        for path, status in (("/cut/short", 502), ("/pid", 200), ("/cut/short", 502), ("/a.txt", 200)):
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            answer.read()
+            assert (path, answer.status) == (path, status)
+
+
 def test_forged_headers_are_dropped(site: Site) -> None:
     """F1, F2, F9: as behind nginx, and without the facts of Apache's own switches."""
     headers = {

@@ -62,6 +62,15 @@ def cut():
     return Response(lines(), mimetype="text/plain")
 
 
+@app.get("/cut/short")
+def cut_short():
+    def lines():
+        yield "one\n"
+        raise RuntimeError("the app breaks in the middle of its answer")
+
+    return Response(lines(), mimetype="text/plain", headers={"Content-Length": "100"})
+
+
 @app.get("/cut/<int:count>")
 def cut_late(count):
     def lines():
