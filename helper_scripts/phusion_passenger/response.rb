@@ -43,11 +43,11 @@ module PhusionPassenger
         elsif (path = whole_file(body))
           send_file(path)
         elsif body.respond_to?(:to_ary) && (pieces = body.to_ary)
-          @closed_by_to_ary = !pieces.equal?(body)
-          send_pieces(pieces)
+          # Rails answers with an Enumerator here, which may be asked only once and is not closed.
+          @closed_by_to_ary = !pieces.equal?(body) && pieces.is_a?(Array)
+          pieces.is_a?(Array) ? send_pieces(pieces) : send_each(pieces)
         else
-          body.each { |piece| write(piece) }
-          finish
+          send_each(body)
         end
         false
       end
@@ -106,6 +106,11 @@ module PhusionPassenger
         stream = ResponseStream.new(self, @input)
         body.call(stream)
         stream.wait_until_closed
+      end
+
+      def send_each(body)
+        body.each { |piece| write(piece) }
+        finish
       end
 
       def send_pieces(pieces)

@@ -169,7 +169,9 @@ def test_a_response_that_is_none(site: ProbeSite, case: str, ending: bytes) -> N
     if ending and case in {"nothing", "half a head", "endless head", "until the end"}:
         said = b"garbage"  # what the loader adds would make sense of these
         status = 502
+    before = site.ledger().count("said twice")
     (answer,) = answers(exchange(site.port, GET % (ending, len(said), said)))
+    site.wait_ledger("said twice", before + 1)  # what comes later could be the answer to the next request
     assert answer.status == status
     if status < 500:
         assert answer.body == body

@@ -524,3 +524,29 @@ def test_a_length_that_is_no_number_is_refused(broken: tuple[RackProgram, Worker
 def request_bytes_without_uri(method: str) -> bytes:
     pairs = f"REQUEST_METHOD\0{method}\0PASSENGER_CONNECT_PASSWORD\0secret\0".encode()
     return struct.pack(">I", len(pairs)) + pairs
+
+
+def test_a_list_that_is_none_is_asked_once_and_sent_piece_by_piece() -> None:
+    """Rails answers `to_ary` with an Enumerator: run once, cut by what it raises in its middle, closed."""
+    source = """
+RUNS = []
+class Body
+  def initialize(broken) = @broken = broken
+  def to_ary
+    Enumerator.new do |pieces|
+      RUNS << "run"
+      pieces << "one " << "two"
+      raise "broken" if @broken
+    end
+  end
+  def each(&block) = to_ary.each(&block)
+  def close = RUNS << "closed"
+end
+run ->(env) { [200, {}, env["PATH_INFO"] == "/runs" ? [RUNS.join(" ")] : Body.new(env["PATH_INFO"] == "/broken")] }
+"""
+    with rack_loader(source) as (_, worker):
+        head, body = fresh(worker, "/")[1:]
+        assert (head.get("content-length"), body) == (None, b"one two")
+        with pytest.raises(ConnectionError, match="cut"):
+            fresh(worker, "/broken")
+        assert fresh(worker, "/runs")[2] == b"run closed run closed"

@@ -84,10 +84,21 @@ def raw(environ, start_response):
     """Send the body instead of a response, past the loader; then close, or (`?keep`) let the loader answer as well."""
     data = environ["wsgi.input"].read()
     conn = environ["wsgi.input"]._conn
-    conn.sendall(data)
+    try:
+        conn.sendall(data)
+    except OSError:
+        note("said twice")  # as far as it was listened to
+        raise
     if environ["QUERY_STRING"] != "keep":
         conn.shutdown(socket.SHUT_RDWR)
-    return answer(start_response, "of the loader")
+    return Twice(answer(start_response, "of the loader"))
+
+
+class Twice(list):
+    """A second response; it is noted when the loader has sent it."""
+
+    def close(self):
+        note("said twice")
 
 
 def park(environ, start_response):
