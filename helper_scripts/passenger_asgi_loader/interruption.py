@@ -10,10 +10,10 @@ Rules.
 from __future__ import annotations
 
 import asyncio
-import os
+import linecache
 
 from passenger_loader.control import name_of
-from passenger_loader.interruption import RequestTimeout, show
+from passenger_loader.interruption import RequestTimeout, say_where, show
 
 TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Interrupter:
             else:
                 self._loop.call_soon_threadsafe(self.cancel, name)
         if is_guilty:
-            show(frame, "a request that blocks the event loop")
+            show(frame, "and blocks the event loop; it is interrupted here")
             raise RequestTimeout
 
     def cancel(self, name: bytes) -> None:
@@ -83,14 +83,14 @@ def running_for(task: asyncio.Task[Any]) -> Any:
 
 def show_task(task: asyncio.Task[Any]) -> None:
     """Print where a task waits: each coroutine of the chain of awaits, a line for each."""
-    lines = ["[loader] a request ran longer than max_request_time and is cancelled; it was waiting here:"]
+    stack: list[tuple[str, int, str, str]] = []
     waiting: Any = task.get_coro()
     while waiting is not None:
         kind = next((kind for kind in ("cr", "ag", "gi") if getattr(waiting, kind + "_frame", None) is not None), None)
         if kind is None:
-            lines.append("    %r" % (waiting,))
+            stack.append(("", 0, type(waiting).__name__, repr(waiting)))
             break
-        frame = getattr(waiting, kind + "_frame")
-        lines.append("    %s:%s in %s" % (frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name))
+        code, line = getattr(waiting, kind + "_frame").f_code, getattr(waiting, kind + "_frame").f_lineno
+        stack.append((code.co_filename, line, code.co_name, linecache.getline(code.co_filename, line).strip()))
         waiting = getattr(waiting, "gi_yieldfrom" if kind == "gi" else kind + "_await")
-    os.write(2, ("\n".join(lines) + "\n").encode("utf-8", "replace"))
+    say_where("and is cancelled; it was waiting here", stack)

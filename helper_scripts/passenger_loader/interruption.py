@@ -26,16 +26,25 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 
+INTERRUPTED = "and is interrupted; it was here"
+OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
 class RequestTimeout(BaseException):
     """The request ran longer than `max_request_time`; its client has been told so."""
 
 
 def show(frame: FrameType | None, what: str) -> None:
-    """Print where a thread or task is, innermost call last, a line for each."""
-    lines = ["[loader] %s ran longer than max_request_time and is interrupted; it was here:" % what]
-    lines += [
-        "    %s:%s in %s: %s" % (at.filename, at.lineno, at.name, at.line) for at in traceback.extract_stack(frame)
-    ]
+    """Print where a thread is, innermost call last, a line for each. `what` is there, and what is done about it."""
+    stack = [(at.filename, at.lineno or 0, at.name, at.line or "") for at in traceback.extract_stack(frame)]
+    say_where(what, stack)
+
+
+def say_where(what: str, stack: list[tuple[str, int, str, str]]) -> None:
+    """Print a stack of (file, line, function, text), without the loader's own part if there is another one."""
+    shown = [at for at in stack if not at[0].startswith(OURS)] or stack
+    lines = ["[loader] process %d: a request ran longer than max_request_time %s:" % (os.getpid(), what)]
+    lines += ["    %s:%d in %s: %s" % at for at in shown]
     os.write(2, ("\n".join(lines) + "\n").encode("utf-8", "replace"))
 
 
@@ -49,7 +58,7 @@ def interrupt_thread(worker: Worker, name: bytes) -> None:
     """Have RequestTimeout raised in the worker's thread, if it still works on that connection."""
     worker.interrupting = True
     if worker.is_serving(name):
-        show(sys._current_frames().get(worker.thread), "a request")  # noqa: SLF001 - documented, and the only way
+        show(sys._current_frames().get(worker.thread), INTERRUPTED)  # noqa: SLF001 - documented, and the only way
         if worker.is_serving(name) and raise_in(worker.thread, RequestTimeout):
             return
     worker.interrupting = False

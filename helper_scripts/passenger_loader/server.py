@@ -24,7 +24,7 @@ import traceback
 
 from .body import FileWrapper
 from .control import Control, announced, shut
-from .interruption import RequestTimeout, have_stacks_shown, interrupt_thread, show
+from .interruption import INTERRUPTED, RequestTimeout, have_stacks_shown, interrupt_thread, show
 from .response import Vocabulary
 from .worker import Worker
 
@@ -127,7 +127,7 @@ class Server:
         (worker,) = self._workers
         names = self._control.look()
         if any(worker.is_serving(name) for name in names):
-            show(frame, "a request")
+            show(frame, INTERRUPTED)
             raise RequestTimeout
 
 

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "control"
+require_relative "failure"
 
 module PhusionPassenger
   # The request ran longer than `max_request_time`; its client has been told so. No StandardError: an application that
@@ -69,8 +70,11 @@ module PhusionPassenger
       end
 
       def show
-        lines = (@thread.backtrace || []).map { |line| "    #{line}\n" }
-        $stderr.write("[loader] a request ran longer than max_request_time and is interrupted; it was here:\n#{lines.join}")
+        stack = @thread.backtrace || []
+        foreign = stack.reject { |line| Failure.ours?(line) }
+        lines = (foreign.empty? ? stack : foreign).map { |line| "    #{line}\n" }
+        $stderr.write("[loader] process #{Process.pid}: a request ran longer than max_request_time and is interrupted; " \
+                      "it was here:\n#{lines.join}")
       end
     end
   end
