@@ -1,0 +1,37 @@
+"""What container tests stand on: an engine, and the images of docker/ built on it once for a run.
+
+The engine is found or started before the first test, by the one process that pytest was called as; the workers of
+pytest-xdist find its address in DOCKER_HOST.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import pytest
+
+from tests.support.engine import USUAL_SOCKET, Engine, an_engine
+
+_until_the_end = contextlib.ExitStack()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if os.geteuid() == 0 and not hasattr(config, "workerinput") and not config.option.collectonly:
+        os.environ["DOCKER_HOST"] = _until_the_end.enter_context(an_engine()).host
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    _until_the_end.close()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "/tests/container/" in str(item.path):
+            item.add_marker(pytest.mark.root("a Docker engine is started and used by root only"))
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    return Engine(os.environ.get("DOCKER_HOST", USUAL_SOCKET))
