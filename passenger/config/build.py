@@ -103,8 +103,12 @@ class _Builder:
 
     def _fields(self, table: type, layers: tuple[Layer, ...]) -> dict[str, Any]:
         fields: dict[str, Any] = {}
+        given = {name for _, layer in layers for name in layer}
         for name, spec in keys_of(table).items():
-            if spec.kind == "table" and spec.table:
+            if name not in given and spec.kind != "env":
+                if spec.kind == "table":
+                    fields[name] = spec.default
+            elif spec.kind == "table" and spec.table:
                 inner = self._inner(name, layers)
                 fields[name] = spec.table(**self._fields(spec.table, inner)) if inner else spec.default
             elif spec.kind == "env":

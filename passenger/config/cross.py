@@ -44,14 +44,17 @@ def check(document: Document, built: Built, findings: Findings) -> None:
 
 def app_key(document: Document, app: str, *keys: str) -> Path | None:
     """Where an application's key was given: in its own table, in `[defaults]`, or nowhere."""
-    for base in (("apps", app), ("defaults",)):
-        path: Path = (*base, *keys)
-        here: object = document.data
-        for part in path:
-            here = here.get(part) if isinstance(here, dict) else None
-        if here is not None:
-            return path
-    return None
+    data = document.data
+    own = data["apps"].get(app) if isinstance(data.get("apps"), dict) else None
+    if _is_in(own, keys):
+        return ("apps", app, *keys)
+    return ("defaults", *keys) if "defaults" in data and _is_in(data["defaults"], keys) else None
+
+
+def _is_in(table: object, keys: tuple[str, ...]) -> bool:
+    for key in keys:
+        table = table.get(key) if isinstance(table, dict) else None
+    return table is not None
 
 
 def _served(document: Document, name: str, app: App, built: Built, findings: Findings) -> bool:
