@@ -21,6 +21,8 @@ from tests.support.probe import wait_until
 from tests.support.running import DEADLINE, RunningInstance, environment, free_port, registry
 
 APP = """
+from wsgiref.validate import validator
+@validator
 def application(environ, start_response):
     print("asked for", environ["PATH_INFO"], flush=True)
     start_response("200 OK", [("Content-Type", "text/plain")])

@@ -20,6 +20,8 @@ from tests.support.raw import answers, exchange
 MIB = 1024 * 1024
 
 HELLO = """
+from wsgiref.validate import validator
+@validator
 def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"hello"]

@@ -46,7 +46,7 @@ env.SECRET_KEY = {{ file = "secret" }}
 [apps.shop]
 app_root = "flask_app"
 server_names = ["flask.test"]
-env = {{ FLASK_SECRET = "flask secret", VALIDATE = "1" }}
+env.FLASK_SECRET = "flask secret"
 """
 DJANGO = pytest.mark.parametrize("host", ["django.test", "async.test", "direct.test"])
 ASGI = pytest.mark.parametrize("host", ["async.test", "direct.test"])

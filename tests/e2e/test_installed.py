@@ -16,6 +16,8 @@ from tests.support.running import Lines, free_port, registry, running
 
 WHOAMI = """
 import os, json
+from wsgiref.validate import validator
+@validator
 def application(environ, start_response):
     groups = sorted(os.getgroups())
     body = json.dumps([os.getuid(), os.getgid(), groups, os.environ["HOME"], os.environ["USER"]]).encode()

@@ -15,6 +15,8 @@ from tests.support.installation import Installation, hand_over
 from tests.support.running import Lines, RunningInstance, environment, free_port, registry, running
 
 HELLO = """
+from wsgiref.validate import validator
+@validator
 def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"hello"]

@@ -17,6 +17,8 @@ from tests.support.commands import clean_environment, passenger
 from tests.support.running import free_port
 
 HELLO = """
+from wsgiref.validate import validator
+@validator
 def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"hello"]

@@ -27,6 +27,8 @@ HEALTH = """
 import pathlib
 STATUS = pathlib.Path(__file__).with_name("health").read_text()
 ASKED = []
+from wsgiref.validate import validator
+@validator
 def application(environ, start_response):
     ASKED.append(environ)
     start_response(STATUS, [("Content-Type", "text/plain")])
@@ -44,6 +46,8 @@ http.server.HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).s
 
 DIES = """
 import os
+from wsgiref.validate import validator
+@validator
 def application(environ, start_response):
     os._exit(7)
 """

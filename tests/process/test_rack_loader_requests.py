@@ -110,7 +110,10 @@ def data(conn: Connection, path: str, body: bytes = b"", **head: str) -> Any:
 
 def test_the_rack_is_the_one_that_is_meant(ruby: Ruby) -> None:
     """Or all of these tests would test the same twice."""
-    with rack_loader("run ->(_) { [200, {}, [Rack.release]] }", ruby=ruby) as (_, worker):
+    with rack_loader(
+        "require 'uri'\nuse Rack::Lint\nrun ->(_) { [200, { 'content-type' => 'text/plain' }, [Rack.release]] }",
+        ruby=ruby,
+    ) as (_, worker):
         assert fresh(worker, "/")[2].decode().startswith(ruby.rack)
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.support.loader import Connection
 from tests.support.rack import APPS, RackProgram, Worker, app_folder, program, rack2, rack_loader
 
-OK = "run ->(_) { [200, {}, ['ok']] }\n"
+OK = "require 'uri'\nuse Rack::Lint\nrun ->(_) { [200, { 'content-type' => 'text/plain' }, ['ok']] }\n"
 SOURCE = 'source "https://rubygems.org"\n'
 
 
@@ -86,7 +86,9 @@ def test_what_the_application_sees_of_its_process() -> None:
 require "json"
 SEEN = { env: ENV.values_at("RACK_ENV", "RAILS_ENV"), cwd: Dir.pwd, argv: ARGV, under: defined?(PhusionPassenger),
          ours: $LOAD_PATH.grep(/helper_scripts/) }
-run ->(_) { [200, {}, [JSON.generate(SEEN)]] }
+require "uri"
+use Rack::Lint
+run ->(_) { [200, { "content-type" => "application/json" }, [JSON.generate(SEEN)]] }
 """
     with rack_loader(source, env={"RAILS_ENV": "staging"}) as (made, worker):
         seen = json.loads(body(worker))
@@ -143,7 +145,7 @@ def test_the_gemfile_may_lie_elsewhere() -> None:
     with app_folder("") as folder:
         (folder / "Other").write_text(SOURCE + "gem 'rack'\n")
         with rack_loader(
-            "run ->(_) { [200, {}, [Bundler.default_gemfile.to_s]] }", env={"BUNDLE_GEMFILE": f"{folder}/Other"}
+            OK.replace("'ok'", "Bundler.default_gemfile.to_s"), env={"BUNDLE_GEMFILE": f"{folder}/Other"}
         ) as (_, worker):
             assert body(worker) == f"{folder}/Other".encode()
     text = failure({"config.ru": OK}, {"BUNDLE_GEMFILE": "/nowhere/Gemfile"})

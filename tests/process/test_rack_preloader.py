@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.rack import APPS, Preloader, Ruby, Worker, program, rack2, rack3, rack_loader, rack_preloader
 
-OK = "run ->(_) { [200, {}, [Process.pid.to_s]] }\n"
+OK = "require 'uri'\nuse Rack::Lint\nrun ->(_) { [200, { 'content-type' => 'text/plain' }, [Process.pid.to_s]] }\n"
 DEADLINE_MS = 10_000
 
 
@@ -88,7 +88,10 @@ def test_the_application_is_loaded_once() -> None:
 LOADED = Process.pid
 $own = []
 PhusionPassenger.on_event(:starting_worker_process) { |forked| $own << [forked, Process.pid, Thread.new { Thread.current }.value.alive?] }
-run ->(_) { [200, {}, [[LOADED, rand(2**64), Random.rand(2**64), $own.flatten.join("/")].join(" ")]] }
+require "uri"
+use Rack::Lint
+TEXT = { "content-type" => "text/plain" }
+run ->(_) { [200, TEXT.dup, [[LOADED, rand(2**64), Random.rand(2**64), $own.flatten.join("/")].join(" ")]] }
 """
     with rack_preloader("srand(5)\n" + source) as preloader:
         answers = [(body(worker).decode().split(), pid) for worker, pid in (preloader.worker() for _ in range(3))]

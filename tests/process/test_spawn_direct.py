@@ -133,9 +133,12 @@ CHILDREN = [
     subprocess.Popen(["sleep", "9999"], preexec_fn=lambda: os.setpgid(0, 0)),
     subprocess.Popen(["sleep", "9999"]),
 ]
+from wsgiref.validate import validator
+@validator
 def application(environ, start_response):
-    start_response("200 OK", [])
-    return [" ".join(str(child.pid) for child in CHILDREN).encode()]
+    body = " ".join(str(child.pid) for child in CHILDREN).encode()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
 """
 
     async def life() -> None:

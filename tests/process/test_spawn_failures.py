@@ -69,7 +69,7 @@ def test_what_the_application_does_wrong_is_said(here: Place, source: str, text:
     [
         ("nosuch:app", "No module named 'nosuch'"),
         ("passenger_wsgi:nosuch", "there is no `nosuch`"),
-        ("passenger_wsgi:application()", "missing 2 required positional arguments"),
+        ("passenger_wsgi:application()", "Two arguments required"),
     ],
 )
 def test_a_wrong_entry_point_is_said(here: Place, entry_point: str, text: str) -> None:

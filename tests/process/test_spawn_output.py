@@ -14,6 +14,8 @@ from tests.support.spawning import Place, ask, exited, place, run, stopped
 NOISY = """
 import os, sys
 print("loading", flush=True)
+from wsgiref.validate import validator
+@validator
 def application(environ, start_response):
     print("to stdout", flush=True)
     print("to stderr: \\u00e9", file=sys.stderr, flush=True)
@@ -22,7 +24,7 @@ def application(environ, start_response):
     with open("/dev/stdout", "w") as again:
         again.write("opened again\\n")
     os.write(2, b"unfinished")
-    start_response("200 OK", [])
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
     return [b"ok"]
 """
 
@@ -36,12 +38,14 @@ def flood():
             os.write(1, block)
     except OSError:
         pass
+from wsgiref.validate import validator
+@validator
 def application(environ, start_response):
     if environ["PATH_INFO"] == "/flood":
         threading.Thread(target=flood, daemon=True).start()
     if environ["PATH_INFO"] == "/line":
         os.write(1, b"y" * 50_000_000 + b"\\n")
-    start_response("200 OK", [])
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
     return [b"ok"]
 """
 

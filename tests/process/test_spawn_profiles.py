@@ -17,9 +17,12 @@ from tests.support.spawning import Place, TestAccounts, ask, place, run, stopped
 
 ENVIRONMENT = """
 import os
+from wsgiref.validate import validator
+@validator
 def application(environ, start_response):
-    start_response("200 OK", [])
-    return [repr(sorted((k, v) for k, v in os.environ.items())).encode()]
+    body = repr(sorted((k, v) for k, v in os.environ.items())).encode()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
 """
 
 

@@ -25,11 +25,13 @@ async def application(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"hello"})
 """
-RACK = 'run ->(env) { [200, { "content-type" => "text/plain" }, ["hello"]] }\n'
+RACK = 'require "uri"; use Rack::Lint; run ->(env) { [200, { "content-type" => "text/plain" }, ["hello"]] }\n'
 NODE = "require('http').createServer((req, res) => res.end('hello')).listen(3000)\n"
 WSGI = """
+from wsgiref.validate import validator
+@validator
 def application(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain")])
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
     return [b"hello"]
 """
 SERVER = """

@@ -15,6 +15,8 @@ from tests.support.loader import Loader, loader, request
 
 APP = """
 import os, sys, threading
+from wsgiref.validate import validator
+@validator
 def application(environ, start_response):
     path = environ["PATH_INFO"]
     if path == "/exit":
@@ -22,14 +24,14 @@ def application(environ, start_response):
     if path == "/interrupt":
         raise KeyboardInterrupt
     if path == "/where":
-        start_response("200 OK", [])
+        start_response("200 OK", [("Content-Type", "text/plain")])
         return [threading.current_thread().name.encode()]
     if path == "/slow":
         open("begun", "w").close()
         os.write(2, b"begun\\n")
         with open("go") as go:
             go.read()
-    start_response("200 OK", [])
+    start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"done"]
 """
 
@@ -104,9 +106,11 @@ def test_threads_serve_at_the_same_time() -> None:
     source = """
 import threading
 BARRIER = threading.Barrier(4, timeout=10)
+from wsgiref.validate import validator
+@validator
 def application(environ, start_response):
     BARRIER.wait()
-    start_response("200 OK", [])
+    start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"together"]
 """
     with loader(source, threads=4) as made:

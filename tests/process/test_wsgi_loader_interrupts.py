@@ -50,6 +50,8 @@ def stream():
     finally:
         os.write(2, b"stream closed\\n")
 
+from wsgiref.validate import validator
+@validator
 def application(environ, start_response):
     path = environ["PATH_INFO"]
     if path not in ("/spin", "/tidy", "/swallow"):

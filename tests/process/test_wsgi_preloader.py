@@ -15,6 +15,8 @@ from tests.support.preloader import Preloader, preloader
 
 APP = """
 import os
+from wsgiref.validate import validator
+@validator
 def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"%d" % os.getpid()]

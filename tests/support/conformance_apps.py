@@ -7,28 +7,31 @@ its answer and ends it when the request's body has ended. Loading it prints a li
 WSGI = """
 import sys
 sys.stdout.write("loading")
+TEXT = [("Content-Type", "text/plain")]
 
+from wsgiref.validate import validator
+@validator
 def application(environ, start_response):
     path = environ["PATH_INFO"]
     if path == "/echo":
-        body = [environ["wsgi.input"].read()]
+        body = [environ["wsgi.input"].read(-1)]
     elif path == "/chunks":
-        start_response("200 OK", [])
+        start_response("200 OK", TEXT)
         return iter([b"one", b"two"])
     elif path == "/slow":
-        start_response("200 OK", [])
+        start_response("200 OK", TEXT)
         return slow(environ["wsgi.input"])
     elif path.startswith("/status/"):
-        start_response(path[8:] + " Whatever", [])
+        start_response(path[8:] + " Whatever", [] if path[8:] in ("204", "304") else TEXT)
         return []
     else:
         body = [b"hello"]
-    start_response("200 OK", [("Content-Length", str(len(body[0])))])
+    start_response("200 OK", [*TEXT, ("Content-Length", str(len(body[0])))])
     return body
 
 def slow(body):
     yield b"begin"
-    body.read()
+    body.read(-1)
     yield b"end"
 """
 
@@ -67,6 +70,7 @@ async def application(scope, receive, send):
 RACK = """
 $stdout.write("loading")
 $stdout.flush
+TEXT = { "content-type" => "text/plain" }
 
 class Slow
   def initialize(input)
@@ -80,15 +84,17 @@ class Slow
   end
 end
 
+require "uri" # for Rack::Lint 2
+use Rack::Lint
 run(lambda do |env|
   path = env["PATH_INFO"]
   case path
-  when "/chunks" then [200, {}, %w[one two].each]
-  when "/slow" then [200, {}, Slow.new(env["rack.input"])]
-  when %r{\\A/status/(\\d+)} then [$1.to_i, {}, []]
+  when "/chunks" then [200, TEXT.dup, %w[one two].each]
+  when "/slow" then [200, TEXT.dup, Slow.new(env["rack.input"])]
+  when %r{\\A/status/(\\d+)} then [$1.to_i, %w[204 304].include?($1) ? {} : TEXT.dup, []]
   else
     body = path == "/echo" ? env["rack.input"].read : "hello"
-    [200, { "content-length" => body.bytesize.to_s }, [body]]
+    [200, { **TEXT, "content-length" => body.bytesize.to_s }, [body]]
   end
 end)
 """

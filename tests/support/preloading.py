@@ -25,9 +25,12 @@ import os
 with open("loads", "a") as loads:
     loads.write(str(os.getpid()) + "\\n")
 {body}
+from wsgiref.validate import validator
+@validator
 def application(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [("%d %d" % (os.getpid(), os.getppid())).encode()]
+    body = ("%d %d" % (os.getpid(), os.getppid())).encode()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
 """
 
 

@@ -30,9 +30,11 @@ from passenger.spawn.spec import SpawnContext, system_context
 T = TypeVar("T")
 
 HELLO = """
+from wsgiref.validate import validator
+@validator
 def application(environ, start_response):
     body = b"hello"
-    start_response("200 OK", [("Content-Type", "text/plain")])
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
     return [body]
 """
 

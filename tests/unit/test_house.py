@@ -159,3 +159,11 @@ def exists(name: str) -> bool:
     room, _, word = name.partition(".")  # `pool.get` is a method of the class that gave pool/pool.py its name
     source = HOUSE / "passenger" / room / f"{room}.py"
     return source.is_file() and re.search(rf"\bdef {word}\b", source.read_text()) is not None
+
+
+def test_applications_are_under_the_eyes_of_a_validator() -> None:
+    """Rack::Lint and wsgiref.validate see every application of the end-to-end tests: they judge our loaders, too."""
+    places = {"*.ru": "use Rack::Lint", "*wsgi.py": "validator"}
+    files = [(path, wanted) for name, wanted in places.items() for path in (HOUSE / "tests/e2e/apps").rglob(name)]
+    assert len(files) > 5
+    assert not [str(path) for path, wanted in files if wanted not in path.read_text()]

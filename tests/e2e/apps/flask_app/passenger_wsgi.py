@@ -110,4 +110,4 @@ def osenviron():
     return jsonify(dict(os.environ))
 
 
-application = validator(app) if os.environ.get("VALIDATE") == "1" else app
+application = validator(app)

@@ -3,11 +3,13 @@
 import itertools
 import os
 import threading
+from wsgiref.validate import validator
 
 KEPT = []
 SERVED = itertools.count(1)
 
 
+@validator
 def application(environ, start_response):
     number = next(SERVED)
     path = environ["PATH_INFO"]
@@ -15,5 +17,6 @@ def application(environ, start_response):
         KEPT.append(b"x" * (int(path[6:]) << 20))
     if path.startswith("/hang/"):
         threading.Event().wait()
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"%d %d" % (os.getpid(), number)]
+    body = b"%d %d" % (os.getpid(), number)
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]

@@ -2,11 +2,13 @@
 
 import itertools
 import time
+from wsgiref.validate import validator
 
 numbers = itertools.count(1)
 begun = time.monotonic_ns()
 
 
+@validator
 def application(environ, start_response):
     headers = [("Content-Type", "text/plain"), ("Cache-Control", "max-age=" + (environ["QUERY_STRING"] or "600"))]
     body = f"{environ['HTTP_HOST']} {begun} {next(numbers)}\n".encode()

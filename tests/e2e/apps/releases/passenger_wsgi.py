@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from wsgiref.validate import validator
 
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "release")) as named:
     RELEASE = named.read().strip()
@@ -10,9 +11,10 @@ if RELEASE == "broken":
     sys.exit("this release was never tried")
 
 
+@validator
 def application(environ, start_response):
     if environ["PATH_INFO"] == "/healthz" and RELEASE == "sick":
-        start_response("503 Sick", [("Content-Length", "0")])
+        start_response("503 Sick", [("Content-Type", "text/plain"), ("Content-Length", "0")])
         return [b""]
     if environ["PATH_INFO"] == "/work":
         time.sleep(0.02)
