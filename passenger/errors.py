@@ -14,6 +14,7 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_NO_SUCH_INSTANCE = 3
+EXIT_DIFFERENT = 4  # only where differences were asked for by status (`config diff --exit-code`)
 EXIT_INVALID_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 
 

@@ -25,7 +25,7 @@ COMMANDS = {
     ),
     "health": ("passenger.cli.health:health", "Say by exit status whether an instance is healthy (for probes)."),
     "config": ("", "Show, render and explain configurations (see `passenger config --help`)."),
-    "cache": ("", "Look into nginx's caches of responses, and empty them."),
+    "cache": ("", "Look into nginx's caches of responses, and empty them (`passenger cache --help`)."),
     "env": ("passenger.cli.env:env", "Show the environment that an application gets, and why."),
     "doctor": ("passenger.cli.doctor:doctor", "Check this host, the configuration, and what runs."),
     "reopen-logs": ("passenger.cli.reopen_logs:reopen_logs", "Open log files anew after a rotation."),
@@ -37,6 +37,7 @@ COMMANDS = {
 
 CONFIG_COMMANDS = {
     "show": ("passenger.cli.config_show:show", "The configuration in effect, with the origin of every value."),
+    "diff": ("passenger.cli.config_diff:diff", "What a reload would change, key by key, and what that would do."),
     "render": ("passenger.cli.config_render:render", "The files for nginx (or Apache) that an instance would use."),
     "schema": ("passenger.cli.config_schema:schema", "The JSON schema of passenger.toml, for editors."),
     "keys": ("passenger.cli.config_keys:keys", "Every key: type, default, unit, since when, reload or restart."),

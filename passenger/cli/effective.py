@@ -71,11 +71,12 @@ def _table(table: Any) -> dict[str, Any]:
     for name, spec in keys_of(kind).items():
         value = getattr(table, name)
         if value is not None:
-            shown[name] = _value(spec, value)
+            shown[name] = shown_value(spec, value)
     return shown
 
 
-def _value(spec: KeySpec, value: Any) -> Any:
+def shown_value(spec: KeySpec, value: Any) -> Any:
+    """A value of the model as the file would have it."""
     match spec.kind:
         case "duration":
             return duration_text(value)

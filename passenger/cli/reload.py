@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from passenger.cli import api
+from passenger.cli.config_diff import tell_differences
 from passenger.cli.options import examples, format_option, instance_option, registry_option
 from passenger.cli.restart_app import GRACE, has_worked, result
 from passenger.cli.running import chosen_instance
@@ -18,10 +19,11 @@ from passenger.log import printable
 
 
 @click.command(
-    epilog=examples("passenger reload", "passenger reload --wait", "passenger reload --instance main --format json")
+    epilog=examples("passenger reload", "passenger reload --dry-run", "passenger reload --wait --format json")
 )
 @instance_option
 @registry_option
+@click.option("--dry-run", "is_dry", is_flag=True, help="Only say what would change, as `passenger config diff` does.")
 @click.option(
     "--wait/--no-wait",
     default=False,
@@ -36,9 +38,11 @@ from passenger.log import printable
     help="Seconds to wait for the answer, and with --wait for the end.",
 )
 @format_option("text", "json")
-def reload(*, instance: str | None, registry: str | None, wait: bool, timeout: float, form: str) -> int:
+def reload(*, instance: str | None, registry: str | None, is_dry: bool, wait: bool, timeout: float, form: str) -> int:
     """Read the configuration again and apply it without losing a request; an invalid one changes nothing."""
     record = chosen_instance(instance, registry)
+    if is_dry:
+        return tell_differences(record, None, form=form, by_status=False)
     what = f"the watchdog of instance {record.name}"
     answer = api.call(record.paths.watchdog_api, {"verb": "reload"}, timeout=timeout, what=what)
     report = answer.get("report") or {}

@@ -23,6 +23,7 @@ from passenger.config.apptypes import known_startup_files
 from passenger.errors import InstanceSelectionError, InvalidConfigurationError
 
 if TYPE_CHECKING:
+    from passenger.config.document import Document
     from passenger.config.host import Host
     from passenger.config.model import Config
     from passenger.config.ports import OwnPorts
@@ -40,9 +41,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A valid configuration, its files (absolute), and the names of the instances that are meant."""
+    """A valid configuration, what it was built from, its files (absolute), and the names of the instances meant."""
 
     config: Config
+    document: Document
     files: tuple[str, ...]
     instances: tuple[str, ...]
 
@@ -84,7 +86,7 @@ def resolve(
     )
     valid = accepted(loaded)
     files = () if source.text is not None else tuple(str(Path(source.cwd) / file) for file in valid.document.files)
-    return Resolution(valid.config, files, choose(request.instances, valid.config))
+    return Resolution(valid.config, valid.document, files, choose(request.instances, valid.config))
 
 
 def choose(wanted: tuple[str, ...], config: Config) -> tuple[str, ...]:

@@ -2,24 +2,33 @@
 
 The running Plan comes as JSON on stdin; the new Plan leaves as JSON on stdout with exit status 0. What is wrong goes to
 stderr, with exit status 78 for an invalid configuration. The watchdog decides what happens next.
+
+With `--compare` the differences leave instead of the plan, and `--instead FILE` takes the place of the file that the
+instance was started with. Secrets stay in this process.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
 import click
 
 from passenger.cli.configuration import validation_host
+from passenger.cli.differences import as_json
 from passenger.cli.own_ports import ports_of_file
 from passenger.cli.planning import make_plan
 from passenger.cli.resolution import find_source, resolve
 from passenger.cli.start_request import StartRequest
 from passenger.cli.system import planning_host, reload_argv
-from passenger.config.model import Config, of_instance
+from passenger.config.changes import compare, held_back
+from passenger.config.model import Config, InstanceConfig, of_instance
 from passenger.config.ports import Address, OwnPorts
+from passenger.config.resolved import decode
 from passenger.errors import EXIT_OK, HostError, InstanceSelectionError, InvalidConfigurationError
 from passenger.instance.plan import Plan, dump, load
 
@@ -32,11 +41,17 @@ from passenger.instance.plan import Plan, dump, load
 @click.option("--port", type=int)
 @click.option("--address")
 @click.option("--environment")
+@click.option("--compare", "is_comparing", is_flag=True)
+@click.option("--instead", metavar="FILE")
 @click.argument("directory", required=False)
-def resolve_plan(instance: str, **options: str | int | tuple[str, ...] | None) -> int:
+def resolve_plan(
+    *, instance: str, is_comparing: bool, instead: str | None, **options: str | int | tuple[str, ...] | None
+) -> int:
     """Resolve the configuration of a running instance again (called by the watchdog)."""
     running = _running_plan(sys.stdin.buffer.read())
     request = StartRequest(instances=(instance,), **options)  # type: ignore[arg-type]
+    if instead is not None:
+        request = replace(request, config_file=instead, cwd=str(Path(instead).parent))
     source = find_source(request)
     try:
         resolution = resolve(
@@ -51,16 +66,40 @@ def resolve_plan(instance: str, **options: str | int | tuple[str, ...] | None) -
             f"error: instance {instance} is running but no longer in the configuration",
             hint="put it back, or stop the instance with `passenger stop`",
         ) from error
+    before, after = _running_config(running), of_instance(resolution.config, instance)
+    applicable, waiting = held_back(before, after)
     plan = make_plan(
-        of_instance(resolution.config, instance),
+        applicable,
         host=planning_host(),
         config_files=resolution.files,
         reload_argv=reload_argv(request, instance),
         running=running,
     )
-    sys.stdout.buffer.write(dump(plan))
-    sys.stdout.buffer.flush()
+    _check_rights(running, plan)
+    if is_comparing:
+        told = {"files": resolution.files or [source.file], "changes": as_json(compare(before, after), resolution)}
+        sys.stdout.write(json.dumps(told))
+    else:
+        sys.stdout.buffer.write(dump(replace(plan, waiting_keys=waiting)))
+    sys.stdout.flush()
     return EXIT_OK
+
+
+def _check_rights(running: Plan, plan: Plan) -> None:
+    """A core that gave root up cannot get it back; half a reload would leave applications that cannot start."""
+    if plan.core_uid == 0 and running.core_uid not in {0, None}:
+        raise HostError(
+            "the new configuration needs a core that runs as root (another user for an application, limits beyond "
+            "Passenger's own, or a cgroup), and this one gave root up at its start",
+            hint=f"stop instance {running.name} and start it again",
+        )
+
+
+def _running_config(running: Plan) -> InstanceConfig:
+    try:
+        return decode(InstanceConfig, running.core_config)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _other_version(f"what runs cannot be read: {error!r}") from error
 
 
 def _own_ports(running: Plan, of_file: OwnPorts) -> OwnPorts:
@@ -80,6 +119,8 @@ def _running_plan(data: bytes) -> Plan:
     try:
         return load(Plan, data)
     except (ValueError, TypeError) as error:
-        raise HostError(
-            f"the running plan cannot be read: {error}", hint="Passenger was upgraded: stop the instance and start it"
-        ) from error
+        raise _other_version(f"the running plan cannot be read: {error}") from error
+
+
+def _other_version(what: str) -> HostError:
+    return HostError(what, hint="Passenger was upgraded: stop the instance and start it")

@@ -6,13 +6,14 @@ Rules.
 1. Requests are accepted before the first application is ready: they queue, they are not refused.
 2. Drain order: stop accepting, finish what is in flight, stop applications, say `drained`, exit 0.
 3. A dead watchdog (EOF on the feedback channel) ends the core and its applications: nothing may live unsupervised.
-4. A reload is all or nothing: it is decoded before anything is changed.
+4. A reload is all or nothing: it is decoded before anything is changed, and taken back if a part fails.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -63,6 +64,7 @@ class InstanceCore:
         self._started = clock.monotonic()
         self._ended: asyncio.Event = asyncio.Event()
         self._drain: asyncio.Task[None] | None = None
+        self._is_half_way = False
         self.feedback: Feedback | None = None
         self.followers: list[Callable[[InstanceConfig], None]] = []
         """Told of each configuration that was taken over."""
@@ -131,22 +133,36 @@ class InstanceCore:
 
     def _reload(self, message: Mapping[str, Any]) -> None:
         try:
-            config = decode(InstanceConfig, message["config"])
-            for gate in self.gates:
-                gate(config)
-            report = self._pool.apply(self.limits_of(config), config.apps)
+            report = self._take_over(decode(InstanceConfig, message["config"]))
         except (KeyError, TypeError, ValueError) as error:
-            self._report(message, {"event": "reload_failed", "reason": f"{type(error).__name__}: {error}"})
-            return
+            self._refuse(message, f"{type(error).__name__}: {error}")
         except PassengerError as error:
-            self._report(message, {"event": "reload_failed", "reason": f"{error.message} ({error.hint})"})
-            return
+            self._refuse(message, f"{error.message} ({error.hint})")
+        except Exception as error:  # an own bug: what runs must not stay half of one and half of the other
+            self._log.error("a reload failed", traceback="".join(traceback.format_exception(error)))
+            self._refuse(message, f"{type(error).__name__}: {error}")
+        else:
+            self._report(message, {"event": "reloaded", "report": report})
+
+    def _take_over(self, config: InstanceConfig) -> dict[str, Any]:
+        for gate in self.gates:
+            gate(config)
+        report = self._pool.apply(self.limits_of(config), config.apps)
+        self._is_half_way = True
         self._handler.apply(config.apps)
         self._log.set_level(config.instance.log_level)
-        self._config = config
         for follow in self.followers:
             follow(config)
-        self._report(message, {"event": "reloaded", "report": report})
+        self._config = config
+        self._is_half_way = False
+        return report
+
+    def _refuse(self, message: Mapping[str, Any], reason: str) -> None:
+        """What was taken over of a refused configuration is taken back."""
+        if self._is_half_way:
+            self._is_half_way = False
+            self._take_over(self._config)
+        self._report(message, {"event": "reload_failed", "reason": reason})
 
     def _report(self, message: Mapping[str, Any], answer: dict[str, Any]) -> None:
         if self.feedback is not None:

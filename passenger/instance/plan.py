@@ -82,6 +82,8 @@ class Plan:
     """File that `passenger start` put stdout and stderr into; "" = they are somebody else's."""
     nginx_log_file: bool = False
     """Whether nginx opens an access log of its own."""
+    waiting_keys: list[str] = field(default_factory=list)
+    """Keys whose values in the files differ from what runs, until the instance is started again."""
     pid_file: str = ""
     """File that names the watchdog (or the parent of several), who removes it at the end; "" = none."""
     readiness_fd: int | None = None

@@ -6,6 +6,7 @@ files is written and tested; 4 the core applies its configuration; 5 nginx follo
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
@@ -23,7 +24,7 @@ CORE_TIMEOUT: Final = 60.0
 
 LIVE: Final = frozenset({
     "core_config", "shown_config", "config_files", "urls", "log_level", "drain_timeout", "start_timeout",
-    "max_crashes", "crash_window", "nginx_files", "nginx_listen", "nginx_log_file", "reload_argv",
+    "max_crashes", "crash_window", "nginx_files", "nginx_listen", "nginx_log_file", "reload_argv", "waiting_keys",
 })  # fmt: skip
 """Fields of a Plan that a reload can change; a change of any other needs a restart of the instance."""
 
@@ -87,7 +88,7 @@ class Reload:
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except PassengerError as error:
+        except (PassengerError, OSError) as error:
             self._fail(str(error))
 
     def _resolved(self, result: Result) -> None:
@@ -108,7 +109,7 @@ class Reload:
     def _prepare(self) -> None:
         if self._nginx is not None:
             self._added = self._listeners.add(self._new.nginx_listen)
-        if self._new.nginx_files == self._old.nginx_files:
+        if self._new.nginx_files == self._old.nginx_files and not reads_certificates(self._new):
             self._tested("")
             return
         self._generation = self._generations.write(self._new.nginx_files)
@@ -152,7 +153,7 @@ class Reload:
             else:
                 self._nginx.reload()
                 self._nginx_done("")
-        except HostError as error:
+        except (HostError, OSError) as error:
             self._nginx_done(str(error))
 
     def _nginx_done(self, problem: str) -> None:
@@ -162,8 +163,8 @@ class Reload:
             self._fail(problem, core_too=True)
             return
         self._over = True
-        if self._generation and self._previous:
-            self._generations.remove(self._previous)
+        if self._generation:
+            self._forget(self._previous)
         if self._nginx is not None:
             self._listeners.drop(self._listeners.others(self._new.nginx_listen))
         self._site.adopt(self._new)
@@ -176,22 +177,37 @@ class Reload:
         self._over = True
         if self._deadline is not None:
             self._deadline.cancel()
-        if self._generation:
-            if self._generations.current == self._generation:
+        try:
+            if self._generation and self._generations.current == self._generation:
                 self._generations.switch(self._previous)
-            self._generations.remove(self._generation)
+        except (HostError, OSError) as error:  # the rest goes back all the same
+            reason += f"; and the files of nginx could not be put back: {error}"
+        else:
+            self._forget(self._generation)
         self._listeners.drop(self._added)
         if core_too:
             self._site.tell_core(self._old.core_config, lambda _, __: None)
         self._on_done(None, reason, status)
 
+    def _forget(self, generation: str) -> None:
+        """What cannot be removed now goes with the instance directory."""
+        with contextlib.suppress(OSError):
+            if generation:
+                self._generations.remove(generation)
+
+
+def reads_certificates(plan: Plan) -> bool:
+    """Whether nginx has read files that may have changed although its configuration has not: renewed certificates."""
+    return any("ssl_certificate" in text for text in plan.nginx_files.values())
+
 
 def merge(running: Plan, offered: Plan) -> tuple[Plan, list[str]]:
-    """The plan that can be applied now, and the fields whose change needs a restart of the instance."""
+    """The plan that can be applied now, and what needs a restart of the instance: keys, and fields that follow from
+    something else (the accounts of this host, for example)."""
     changed = {
         field.name
         for field in dataclasses.fields(Plan)
         if field.name not in TRANSIENT and getattr(running, field.name) != getattr(offered, field.name)
     }
     live = {name: getattr(offered, name) for name in LIVE}
-    return dataclasses.replace(running, **live), sorted(changed - LIVE)
+    return dataclasses.replace(running, **live), [*offered.waiting_keys, *sorted(changed - LIVE)]

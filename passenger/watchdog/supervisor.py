@@ -193,7 +193,10 @@ class Supervisor:
         self.plan = plan
         self.machine.limits = limits_of(plan)
         self._log.set_level(plan.log_level)
-        self._house.interior.describe(plan)
+        try:
+            self._house.interior.describe(plan)
+        except (PassengerError, OSError) as error:  # it runs; only its description is old
+            self._log.error("the instance directory could not be brought up to date", reason=str(error))
 
     # Events
 
