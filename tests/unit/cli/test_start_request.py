@@ -47,6 +47,7 @@ def test_reload_resolves_what_start_resolved(
         environment=environment,
     )
     parsed = resolve_plan.make_context("resolve-plan", request.reload_arguments("main")).params
+    assert (parsed.pop("is_comparing"), parsed.pop("instead")) == (False, None)
     assert StartRequest(instances=(parsed.pop("instance"),), **parsed) == request
 
 
