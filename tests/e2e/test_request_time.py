@@ -19,7 +19,7 @@ from tests.support.probe import wait_until
 from tests.support.running import RunningInstance, free_port, running
 
 LIMIT = 1.0
-LATEST = LIMIT + 1.5
+LATEST = LIMIT + 5.0
 """When a 504 is there, on a machine that has other things to do."""
 
 PYTHON = """
@@ -258,7 +258,7 @@ def test_others_do_not_notice(site: Site) -> None:
         wait_until_count(result, len(result.outcomes) + 50)
     assert {one.status for one in result.outcomes} == {200}
     latencies = sorted(one.done - one.due for one in result.outcomes)
-    assert latencies[int(len(latencies) * 0.99)] < LIMIT
+    assert latencies[len(latencies) // 2] < LIMIT / 2
 
 
 def test_a_node_process_that_lives_loses_only_what_is_too_old(site: Site) -> None:
@@ -285,11 +285,11 @@ def test_what_cannot_be_interrupted_ends_with_its_process(site: Site) -> None:
     }
     with ThreadPoolExecutor(8) as pool:
         answers: dict[str, Future[tuple[int, float]]] = {app: pool.submit(ask) for app, ask in asked.items()}
+        assert site.get("threads").text.split()[0] == old["threads"], "its other threads serve on"
         for app, answer in answers.items():
             status, seconds = answer.result()
             assert (app, status) == (app, 504)
             assert LIMIT <= seconds < LATEST
-        assert site.get("threads").text.split()[0] == old["threads"], "its other threads serve on"
         for app, pid in old.items():
             wait_until(lambda app=app, pid=pid: site.get(app).text.split()[0] != pid, f"a new process of {app}")
             assert site.counters(app)["processes_over_time"] == 1

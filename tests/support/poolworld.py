@@ -49,8 +49,8 @@ class World:
             words += self.do(ev.Arrived(self.group(group), waiter))
         return words
 
-    def depart(self, waiter: str) -> list[str]:
-        return self.do(ev.Departed(self.waiters[waiter]))
+    def depart(self, waiter: str, *, is_late: bool = False) -> list[str]:
+        return self.do(ev.Departed(self.waiters[waiter], is_late))
 
     def release(self, waiter: str) -> list[str]:
         return self.do(ev.Released(self.sessions.pop(waiter)))
