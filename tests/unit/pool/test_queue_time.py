@@ -8,9 +8,8 @@ from tests.support.poolworld import World
 
 def test_it_leaves_the_queue_and_is_no_departure() -> None:
     world = World(a=app(max_instances=1))
-    world.start()
-    world.ready("a")
     world.arrive("a", "w1", "w2", "w3")
+    world.ready("a")
     assert world.depart("w2", is_late=True) == []
     world.depart("w3")
     counters = world.group("a").counters
