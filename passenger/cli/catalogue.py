@@ -16,6 +16,13 @@ COMMANDS = {
         "passenger.cli.detach_process:detach_process",
         "Let one process of an application finish and end.",
     ),
+    "pause": ("passenger.cli.pause:pause", "Hold the requests of applications for a while, without losing any."),
+    "resume": ("passenger.cli.pause:resume", "Let requests that `passenger pause` holds go on."),
+    "maintenance": (
+        "passenger.cli.maintenance:maintenance",
+        "Answer the requests of applications with a page, or stop that.",
+    ),
+    "drain": ("passenger.cli.drain:drain", "Tell load balancers to send nothing more; serve whatever comes."),
     "status": ("passenger.cli.status:status", "Show what runs: components, applications, processes, queues."),
     "top": ("passenger.cli.top:top", "Watch applications and processes live; restart or detach with a key."),
     "logs": ("passenger.cli.logs:logs", "Show what an instance and its applications said, and follow it."),

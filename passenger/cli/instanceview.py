@@ -23,6 +23,8 @@ def status_lines(snapshot: Snapshot, *, now: float, heading: Paint = plain, verb
     if core is None:
         yield printable(f"The core does not answer: {snapshot.trouble}")
         return
+    if (since := core["drained_at"]) is not None:
+        yield f"DRAINED for {duration(now - since)}: load balancers are told to send nothing; what comes is served"
     requests = core["requests"]
     yield (
         f"Requests: {requests['active']} active, {requests['handled']} handled, "

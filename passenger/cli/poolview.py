@@ -11,7 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 
 from passenger.log import printable
-from passenger.wire.status import CoreStatus, GroupStatus, LimitStatus, PreloaderStatus, ProcessStatus, RestartStatus
+from passenger.wire.status import (
+    CoreStatus,
+    GroupStatus,
+    LimitStatus,
+    PreloaderStatus,
+    ProcessStatus,
+    RestartStatus,
+    TrafficStatus,
+)
 
 MIB = 1024 * 1024
 Paint = Callable[[str], str]
@@ -45,6 +53,8 @@ def _group(group: GroupStatus, now: float, *, verbose: bool) -> Iterator[str]:
     yield printable(f"{group['name']} ({group['app_env']}):")
     yield printable(f"  App root: {group['app_root']}")
     yield f"  Requests in queue: {group['queue']}"
+    if traffic := group["traffic"]:
+        yield from _traffic(traffic, now)
     if group["spawning"]:
         yield f"  (spawning {group['spawning']} new process{'es' if group['spawning'] > 1 else ''}...)"
     if group["backing_off_for"] > 0:
@@ -65,6 +75,18 @@ def _group(group: GroupStatus, now: float, *, verbose: bool) -> Iterator[str]:
         yield "  Counters: " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in counters)
     for process in group["processes"]:
         yield from _process(process, verbose=verbose)
+
+
+def _traffic(traffic: TrafficStatus, now: float) -> Iterator[str]:
+    """What an operator has closed, in capitals: it is easily forgotten."""
+    if (since := traffic["maintenance_at"]) is not None:
+        allowed = f", {', '.join(traffic['allow'])} may pass" if traffic["allow"] else ""
+        yield printable(
+            f"  UNDER MAINTENANCE for {duration(now - since)}: {traffic['turned_away']} requests turned away{allowed}"
+        )
+    if (since := traffic["paused_at"]) is not None:
+        lost = [f"{traffic[word]} {word}" for word in ("expired", "refused") if traffic[word]]
+        yield f"  PAUSED for {duration(now - since)}: " + ", ".join([f"{traffic['held']} requests held", *lost])
 
 
 def _limits(limits: LimitStatus | None) -> str:

@@ -16,6 +16,7 @@ from passenger.cli.options import examples, format_option, instance_option, regi
 from passenger.cli.running import chosen_instance
 from passenger.cli.snapshot import core_status
 from passenger.errors import EXIT_FAILED, EXIT_OK, PassengerError
+from passenger.instance.registry import InstanceRecord
 from passenger.log import printable
 
 GRACE = 10.0
@@ -63,17 +64,22 @@ def restart_app(
     An application is named as in the configuration, or by its folder: a PATH means every application in it, or the one
     that it belongs to. Nothing needs to be named if there is only one; on a terminal you are asked.
     """
-    if every and apps:
-        raise click.UsageError("--all and names exclude each other")
     record = chosen_instance(instance, registry)
-    roots = {group["name"]: group["app_root"] for group in core_status(record)["pool"]["groups"]}
-    if not every:
-        apps = named(apps, roots, Path.cwd()) if apps else (_only(roots),)
     question: dict[str, Any] = {"verb": "restart", "method": method or "", "wait": timeout if wait else 0}
-    question |= {"all": True} if every else {"apps": list(apps)}
+    question |= meant(record, apps, every=every)
     what = f"the core of instance {record.name}"
     answer = api.call(record.paths.core_api, question, timeout=question["wait"] + GRACE, what=what)
     return report(answer["apps"], record.name, form=form, is_waiting=wait)
+
+
+def meant(record: InstanceRecord, apps: Iterable[str], *, every: bool) -> dict[str, Any]:
+    """The part of a question that says which applications: those named, all, or the only one."""
+    if every:
+        if tuple(apps):
+            raise click.UsageError("--all and names exclude each other")
+        return {"all": True}
+    roots = {group["name"]: group["app_root"] for group in core_status(record)["pool"]["groups"]}
+    return {"apps": list(named(apps, roots, Path.cwd()) or (_only(roots),))}
 
 
 def named(wanted: Iterable[str], roots: Mapping[str, str], folder: Path) -> tuple[str, ...]:
@@ -109,7 +115,7 @@ def _only(roots: Mapping[str, str]) -> str:
     if not names or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError(f"which application? Name it, or use --all.\n{listed or '  there is none'}")
     print(f"Applications:\n{listed}")
-    return names[click.prompt("Restart which", type=click.IntRange(1, len(names))) - 1]
+    return names[click.prompt("Which one", type=click.IntRange(1, len(names))) - 1]
 
 
 def report(apps: Mapping[str, Any], instance: str, *, form: str, is_waiting: bool) -> int:

@@ -1,8 +1,8 @@
 """The configuration, typed: every key once, with its default, unit, document line, version and reload class.
 
 Instances are in `passenger.config.instance`, the keys of an application in layers, each on top of the one before
-(`app_program`, `app_processes`, `app_requests`, `app_limits`), its tables and the whole here. Together they generate
-`schema/passenger.schema.json`, `docs/configuration.md` and `config/passenger.toml`
+(`app_program`, `app_restarts`, `app_processes`, `app_requests`, `app_limits`, `app_sessions`), its tables and the whole
+here. Together they generate `schema/passenger.schema.json`, `docs/configuration.md` and `config/passenger.toml`
 (`python -m passenger.config.generate`); a test fails when one of them has drifted.
 
 Rules.
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from passenger.config.app_cache import AppCache
-from passenger.config.app_limits import AppLimits
+from passenger.config.app_sessions import AppSessions
 from passenger.config.declare import NO_TABLE, key
 from passenger.config.instance import Instance
 from passenger.config.patterns import ENV_GLOB_PATTERN
@@ -85,7 +85,7 @@ class AppInherit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class App(AppLimits):
+class App(AppSessions):
     """`[apps.NAME]`: one application. Any of these keys may stand in `[defaults]` for all of them."""
 
     env: Mapping[str, EnvValue] = key(

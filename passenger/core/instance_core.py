@@ -192,6 +192,7 @@ class InstanceCore:
         usage = await self._usages.of(pids)
         for group in pool["groups"]:
             app = self._config.apps.get(group["name"])
+            group["traffic"] = self._handler.traffic.status(group["name"])
             if app is not None and self.limits is not None:
                 group["limits"] = self.limits.report(group["name"], app)
             if preloader := group["preloader"]:
@@ -208,6 +209,7 @@ class InstanceCore:
             "started_at": self._started_at,
             "uptime": self._clock.monotonic() - self._started,
             "state": self.state(),
+            "drained_at": self._probes.drained_at,
             "pool": pool,
             "requests": self._handler.status(),
         }

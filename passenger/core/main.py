@@ -30,6 +30,7 @@ from passenger.core.recent import RecentLines
 from passenger.core.restart_files import ALWAYS, RESTART, RestartFiles
 from passenger.core.restart_verbs import RestartVerbs
 from passenger.core.sizing import pool_size
+from passenger.core.traffic_verbs import TrafficVerbs
 from passenger.errors import EXIT_FAILED, PassengerError
 from passenger.instance.plan import LAUNCH_FD_VARIABLE, CoreLaunch, from_descriptor
 from passenger.instance.roles import Roles
@@ -101,7 +102,8 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
         on_descriptor=take_output,
     )
     core.feedback = feedback
-    api = _api(launch, core, RestartVerbs(pool, clock), recent, log)
+    traffic = _traffic(launch, core, pool, handler, probes, feedback, log)
+    api = _api(launch, core, RestartVerbs(pool, clock), traffic, recent, log)
     await api.listen(socket.socket(fileno=launch.sockets["core_api"]))
     if "core_api_ro" in launch.sockets:
         await api.listen_to_readers(socket.socket(fileno=launch.sockets["core_api_ro"]))
@@ -120,7 +122,37 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     feedback.close()
 
 
-def _api(launch: CoreLaunch, core: InstanceCore, restarts: RestartVerbs, recent: RecentLines, log: Log) -> CoreApi:
+def _traffic(
+    launch: CoreLaunch,
+    core: InstanceCore,
+    pool: Pool,
+    handler: RequestHandler,
+    probes: Probes,
+    feedback: Feedback,
+    log: Log,
+) -> TrafficVerbs:
+    """Pauses and the like, as the core before has left them, following each reload."""
+    verbs = TrafficVerbs(
+        handler.traffic,
+        pool,
+        probes,
+        clock=SystemClock(),
+        log=log.child("traffic"),
+        keep=lambda key, value: feedback.send({"event": "keep", "key": key, "value": value}),
+    )
+    verbs.restore(launch.kept, pool.names())
+    core.followers.append(lambda new: verbs.follow(new.apps))
+    return verbs
+
+
+def _api(
+    launch: CoreLaunch,
+    core: InstanceCore,
+    restarts: RestartVerbs,
+    traffic: TrafficVerbs,
+    recent: RecentLines,
+    log: Log,
+) -> CoreApi:
     """The control sockets' verbs, one file of `passenger.core` per topic."""
     return CoreApi(
         telling={
@@ -130,7 +162,14 @@ def _api(launch: CoreLaunch, core: InstanceCore, restarts: RestartVerbs, recent:
             "restarted": restarts.restarted,
         },
         private={"backtraces": core.backtraces_verb, "logs": recent.logs},
-        changing={"restart": restarts.restart, "detach": restarts.detach},
+        changing={
+            "restart": restarts.restart,
+            "detach": restarts.detach,
+            "pause": traffic.pause,
+            "resume": traffic.resume,
+            "maintenance": traffic.maintenance,
+            "drain": traffic.drain,
+        },
         roles=Roles(owner=launch.owner_uid, reader_uids=launch.reader_uids, reader_gids=launch.reader_gids),
         log=log.child("api"),
     )

@@ -2,7 +2,7 @@
 
 live    the core's event loop runs (whoever gets this answer has the proof).
 started every application has had its `min_instances` ready once, or has failed to start and is being retried.
-ready   started, and not draining: a load balancer may send requests.
+ready   started, and neither stopping nor drained by an operator: a load balancer may send requests.
 """
 
 from __future__ import annotations
@@ -17,16 +17,21 @@ class Health:
 
     started: bool
     draining: bool
+    """The instance is being stopped."""
+    drained: bool = False
+    """An operator wants load balancers to send nothing."""
 
     @property
     def ready(self) -> bool:
-        return self.started and not self.draining
+        return self.started and not (self.draining or self.drained)
 
     @property
     def reasons(self) -> list[str]:
         reasons = []
         if self.draining:
             reasons.append("the instance is stopping")
+        if self.drained:
+            reasons.append("drained by an operator")
         if not self.started:
             reasons.append("applications are starting")
         return reasons
@@ -47,10 +52,12 @@ class Probes:
     def __init__(self, is_started: Callable[[], bool]) -> None:
         self._is_started = is_started
         self.draining = False
+        self.drained_at: float | None = None
+        """Seconds since the epoch; None = it is not."""
 
     @property
     def health(self) -> Health:
-        return Health(started=self._is_started(), draining=self.draining)
+        return Health(started=self._is_started(), draining=self.draining, drained=self.drained_at is not None)
 
     def answer(self, name: str) -> tuple[int, str]:
         """For the RequestHandler."""

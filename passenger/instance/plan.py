@@ -112,6 +112,8 @@ class CoreLaunch:
     """Stream socket to the watchdog: newline JSON both ways (`passenger.wire.control`)."""
     log_level: str
     log_format: str
+    kept: dict[str, Any] = field(default_factory=dict)
+    """What the core before has asked the watchdog to tell this one, by key."""
 
 
 def dump(document: Plan | CoreLaunch) -> bytes:

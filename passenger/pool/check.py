@@ -39,6 +39,9 @@ def _check_group(ledger: Ledger, group: Group) -> None:
         _true(len(enabled) == len(group.outdated), "a fallback is kept only until its successor is ready", group)
     _true(group.fallback is None or group.is_rolling(), "a fallback is kept only during a restart", group)
     _true(isinstance(group.places, Tiers) or not group.outdated, "old processes stand apart", group)
+    _true(sum(len(process.pinned) for process in group.processes) == group.pinned, "the pinned are counted", group)
+    _true(set(enabled) <= set(group.routes.values()), "processes that serve are found by their route", group)
+    _true(all(process.stays() for process in group.routes.values()), "those that leave are not", group)
     _check_places(group, enabled)
     for process in group.processes:
         _check_process(ledger, process)
@@ -61,7 +64,9 @@ def _check_places(group: Group, enabled: list[Process]) -> None:
 
 def _check_process(ledger: Ledger, process: Process) -> None:
     _true(process.state is not ProcessState.GONE, "a process that ended is forgotten", process)
-    _true(process.sessions >= 0, "sessions are not negative", process)
+    _true(process.sessions >= 0 and process.beside >= 0, "sessions are not negative", process)
+    _true(not (process.pinned and process.has_place()), "nobody waits for a process with a free place", process)
+    _true(not process.pinned or process.stays(), "nobody waits for a process that leaves", process)
     _true(not process.concurrency or process.sessions <= process.concurrency, "concurrency holds", process)
     _true(sum(socket.sessions for socket in process.sockets) == process.sessions, "sockets add up", process)
     for socket in process.sockets:
@@ -71,10 +76,10 @@ def _check_process(ledger: Ledger, process: Process) -> None:
     is_stopping = process.state is ProcessState.STOPPING
     _true(is_stopping == (process in ledger.stopping), "stopping processes are registered", process)
     _true(process not in ledger.condemned or process.signals_sent == 1, "a condemned process got one signal", process)
-    _true(not (is_stopping and process.sessions), "a process with sessions is not stopped", process)
+    _true(not (is_stopping and process.is_busy()), "a process with sessions is not stopped", process)
     is_idle = process.state is ProcessState.ENABLED and not process.sessions
     _true(is_idle == (process in ledger.idle), "idle processes are in idle order", process)
-    _true(not is_draining or process.sessions, "a drained process is asked to stop", process)
+    _true(not is_draining or process.is_busy(), "a drained process is asked to stop", process)
 
 
 def _check_totals(ledger: Ledger, groups: list[Group]) -> None:
@@ -83,7 +88,9 @@ def _check_totals(ledger: Ledger, groups: list[Group]) -> None:
     _true(sum(len(group.spawning) for group in groups) == ledger.spawning, "starts add up", ledger)
     _true(sum(group.surging for group in groups) == ledger.surging, "surges add up", ledger)
     _true(ledger.room() >= 0, "max_pool_size holds", ledger)
-    _true(len(ledger.waiting) == sum(len(group.waiters) for group in groups), "waiters add up", ledger)
+    waiting = sum(len(group.waiters) + group.pinned for group in groups)
+    _true(len(ledger.waiting) == waiting, "waiters add up", ledger)
+    _true(len(ledger.pinned) == sum(group.pinned for group in groups), "waiters for one process add up", ledger)
     used = [process.last_used for process in ledger.idle]
     _true(used == sorted(used), "idle order is by time", ledger)
 

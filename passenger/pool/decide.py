@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from passenger.pool import demand, ending, reconfiguring, rolling, wear
+from passenger.pool import demand, ending, reconfiguring, rolling, sticky, wear
 from passenger.pool.actions import Action, Dispose, Grant, Kill, Refuse, Terminate, Watch
 from passenger.pool.backoff import QUICK_EXIT
 from passenger.pool.events import (
@@ -24,6 +24,7 @@ from passenger.pool.events import (
     GivenUp,
     OnDemand,
     Outlived,
+    Pinned,
     Ready,
     Reconfigured,
     Released,
@@ -37,7 +38,7 @@ from passenger.pool.events import (
 )
 from passenger.pool.ledger import Ledger
 from passenger.pool.model import Group, Process, ProcessState
-from passenger.pool.session import Refusal, RefusalReason, Session
+from passenger.pool.session import BesideSession, Refusal, RefusalReason, Session
 from passenger.pool.settle import RETRY_SOON, begin_stop, fill, refuse_all, retire, settle
 
 TERM_AFTER: Final = 5.0
@@ -82,7 +83,9 @@ def _released(ledger: Ledger, event: Released, now: float, actions: list[Action]
     process = event.session.process
     _end_session(event.session, now)
     wear.note_requests(ledger, process)
-    if process.state is ProcessState.DRAINING and not process.sessions:
+    if process.pinned:
+        sticky.serve(ledger, process, actions)
+    if process.state is ProcessState.DRAINING and not process.is_busy():
         begin_stop(ledger, process, now, actions)
     if ledger.starving and process in ledger.idle:
         ledger.look_around = True
@@ -95,13 +98,17 @@ def _unreachable(ledger: Ledger, event: Unreachable, now: float, actions: list[A
     if process.state is ProcessState.ENABLED:
         _count_quick_end(ledger, process, event, now, actions)
         retire(ledger, process, event.error.summary, now, actions)
-    elif process.state is ProcessState.DRAINING and not process.sessions:
+    elif process.state is ProcessState.DRAINING and not process.is_busy():
         begin_stop(ledger, process, now, actions)
     settle(ledger, process.group, now, actions)
 
 
 def _end_session(session: Session, now: float) -> None:
     process = session.process
+    if isinstance(session, BesideSession):
+        process.beside -= 1
+        process.processed += not session.is_counted
+        return
     session.socket.sessions -= 1
     process.processed += 1
     if process.state is ProcessState.ENABLED:
@@ -218,7 +225,10 @@ def _stop_idle(ledger: Ledger, group: Group, now: float, actions: list[Action]) 
         process = group.places.longest_idle()
         if process is None or now - process.last_used < ledger.limits.pool_idle_time:
             return
-        retire(ledger, process, "idle", now, actions)
+        if process.beside:
+            ledger.used(process, now)
+        else:
+            retire(ledger, process, "idle", now, actions)
 
 
 # Configuration and the end
@@ -251,6 +261,7 @@ def _given_up(ledger: Ledger, _: GivenUp, now: float, actions: list[Action]) -> 
 _ON: Final[dict[type[Event], Callable[[Ledger, Any, float, list[Action]], None]]] = {
     Started: _started,
     Arrived: _arrived,
+    Pinned: sticky.pinned,
     Departed: _departed,
     Released: _released,
     Unreachable: _unreachable,

@@ -26,6 +26,14 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
+class Pinned:
+    """Somebody wants a session with this process and no other, and it has no free place."""
+
+    process: Process
+    waiter: Waiter
+
+
+@dataclass(frozen=True, slots=True)
 class Departed:
     """A request that waits is wanted no more, or has waited for too long."""
 
@@ -146,6 +154,7 @@ class GivenUp:
 Event = (
     Started
     | Arrived
+    | Pinned
     | Departed
     | Released
     | Unreachable

@@ -33,6 +33,8 @@ class Ledger:
         self.leaving: dict[Group, None] = {}
         """Groups that serve what they accepted and go; no new request finds them."""
         self.waiting: dict[Waiter, Group] = {}
+        self.pinned: dict[Waiter, Process] = {}
+        """Those of `waiting` that want one process and no other."""
         self.idle: OrderedDict[Process, None] = OrderedDict()
         """Enabled processes without a session, longest idle first."""
         self.draining: dict[Process, None] = {}
@@ -146,10 +148,30 @@ class Ledger:
         del self.waiting[waiter]
         return waiter
 
+    def pin(self, process: Process, waiter: Waiter) -> None:
+        """The waiter wants this process and no other."""
+        process.pinned[waiter] = None
+        process.group.pinned += 1
+        self.pinned[waiter] = process
+        self.waiting[waiter] = process.group
+
+    def next_pinned(self, process: Process) -> Waiter:
+        waiter = next(iter(process.pinned))
+        self.dequeue(waiter)
+        return waiter
+
+    def unpin(self, process: Process) -> None:
+        """The process leaves: whoever waits for it may have any."""
+        while process.pinned:
+            self.enqueue(process.group, self.next_pinned(process))
+
     def dequeue(self, waiter: Waiter) -> Group | None:
         """Take a waiter out of its queue; None when it is in none."""
         group = self.waiting.pop(waiter, None)
-        if group is not None:
+        if group is not None and waiter in self.pinned:
+            del self.pinned.pop(waiter).pinned[waiter]
+            group.pinned -= 1
+        elif group is not None:
             del group.waiters[waiter]
         return group
 
@@ -206,6 +228,7 @@ class Ledger:
         self.enabled += 1
         if process.generation is not group.generation:
             group.outdated[process] = None
+        group.routes[process.route] = process
         group.places.add(process)
         self.note_size(group)
 
@@ -234,6 +257,14 @@ class Ledger:
             self.aside -= 1
         process.state = ProcessState.DRAINING
         self.draining[process] = None
+        group.routes.pop(process.route, None)
+        self.unpin(process)
+
+    def used(self, process: Process, now: float) -> None:
+        """An idle process is not really idle: it serves sessions that take no place."""
+        process.group.places.remove(process)
+        process.last_used = now
+        process.group.places.add(process)
 
     def outlive(self, process: Process, why: str) -> None:
         """An enabled process is to be replaced for a reason of its own."""

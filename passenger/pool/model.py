@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import enum
 import math
+import secrets
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from passenger.config.model import App
 from passenger.pool.backoff import Backoff
+from passenger.pool.counters import Counters
 from passenger.pool.places import Places
 from passenger.pool.restart import Restart
 from passenger.pool.session import IdleConnection, LongSession, Waiter
@@ -115,6 +117,7 @@ class Process:
     """A process of an application that was ready once."""
 
     __slots__ = (
+        "beside",
         "concurrency",
         "connect_password",
         "expires_at",
@@ -125,10 +128,13 @@ class Process:
         "luck",
         "only_socket",
         "pid",
+        "pinned",
+        "pinned_had_turn",
         "processed",
         "retire_at",
         "retired_at",
         "retired_why",
+        "route",
         "running",
         "sessions",
         "signals_sent",
@@ -156,10 +162,17 @@ class Process:
         self.concurrency = 0 if 0 in limits else sum(limits)
         self.state = ProcessState.ENABLED
         self.sessions = 0
+        self.beside = 0
+        """Sessions that take no place."""
         self.processed = 0
         self.started_at = now
         self.last_used = now
         """When it was last seen busy: the end of its last session, or when it became ready."""
+        self.route = secrets.token_urlsafe(16)
+        """By which clients of sticky sessions find it again; nobody can guess it."""
+        self.pinned: OrderedDict[Waiter, None] = OrderedDict()
+        """Those that wait for this process and no other."""
+        self.pinned_had_turn = False
         self.luck = 0.0
         """Its own share of the jitter of limits, in [0, 1)."""
         self.retire_at = math.inf
@@ -180,6 +193,13 @@ class Process:
         """Nobody has told it to go."""
         return self.state is ProcessState.ENABLED or self.state is ProcessState.ASIDE
 
+    def has_place(self) -> bool:
+        """Whether it could take a request now."""
+        return self.state is ProcessState.ENABLED and (not self.concurrency or self.sessions < self.concurrency)
+
+    def is_busy(self) -> bool:
+        return bool(self.sessions or self.beside)
+
     def least_busy_socket(self) -> Socket:
         """A socket with a free place. Only for processes with several sockets; they have a handful at most."""
         return min((socket for socket in self.sockets if socket.is_free()), key=lambda socket: socket.sessions)
@@ -193,41 +213,6 @@ class Process:
     def __repr__(self) -> str:
         load = f"{self.sessions}/{self.concurrency or 'inf'}"
         return f"<Process {self.pid} {self.group.name} g{self.generation.number} {self.state.value} {load}>"
-
-
-class Counters:
-    """What `status` counts for a group since the core started."""
-
-    __slots__ = (
-        "departed_in_queue",
-        "exits",
-        "processes_over_time",
-        "refused_queue_full",
-        "refused_queue_time",
-        "refused_spawn_failed",
-        "requests",
-        "requests_interrupted",
-        "requests_over_time",
-        "restarts",
-        "spawn_failures",
-        "spawns",
-    )
-
-    def __init__(self) -> None:
-        self.requests = 0
-        self.requests_over_time = 0
-        """Those that ran longer than `max_request_time`; of these "interrupted" were ended alone, and for the others
-        "processes" were ended."""
-        self.requests_interrupted = 0
-        self.processes_over_time = 0
-        self.refused_queue_full = 0
-        self.refused_queue_time = 0
-        self.refused_spawn_failed = 0
-        self.departed_in_queue = 0
-        self.spawns = 0
-        self.spawn_failures = 0
-        self.exits = 0
-        self.restarts = 0
 
 
 class Group:
@@ -260,6 +245,10 @@ class Group:
         """How many of `spawning` are surges."""
         # An OrderedDict, because taking the first of a plain dict again and again costs more each time.
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
+        self.pinned = 0
+        """Requests that wait for one process each; they are in none of `waiters`."""
+        self.routes: OrderedDict[str, Process] = OrderedDict()
+        """Processes that have served and stay, by their `route`."""
         self.places_each = app.thread_count
         """Concurrency of a process, learnt from the newest one; 0 = no limit."""
         self.backoff = Backoff()
@@ -303,7 +292,7 @@ class Group:
 
     def is_queue_full(self) -> bool:
         most = self.generation.app.max_request_queue_size
-        return bool(most) and len(self.waiters) >= most
+        return bool(most) and len(self.waiters) + self.pinned >= most
 
     def is_hopeless(self, now: float) -> bool:
         """No process serves, none is on its way and none will be tried for now."""

@@ -69,6 +69,11 @@ class Orders(abc.ABC):
 
     # Whole applications
 
+    def queue_of(self, app: str) -> int:
+        """Requests of an application that wait for a process."""
+        group = self._ledger.groups.get(app)
+        return 0 if group is None else len(group.waiters) + group.pinned
+
     def names(self) -> list[str]:
         """The applications that take requests."""
         return list(self._ledger.groups)

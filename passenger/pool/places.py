@@ -55,6 +55,24 @@ class Places:
         socket.sessions += 1
         return Session(process, socket)
 
+    def take_from(self, process: Process) -> Session:
+        """A session with this process, which stands here."""
+        load = process.sessions
+        level = self._levels[load]
+        del level[process]
+        if load == 0:
+            del self._idle_order[process]
+        process.sessions = load + 1
+        if load + 1 != process.concurrency:
+            self._stand(process, load + 1)
+        else:
+            self.free -= 1
+        if not level and self.free and load == self._lowest:
+            self._climb()
+        socket = process.only_socket or process.least_busy_socket()
+        socket.sessions += 1
+        return Session(process, socket)
+
     def give_back(self, process: Process, now: float) -> None:
         """One session of an enabled process has ended."""
         before = process.sessions

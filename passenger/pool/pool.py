@@ -22,6 +22,7 @@ from passenger.config.model import App
 from passenger.log import Log
 from passenger.pool import actions as act
 from passenger.pool import events as ev
+from passenger.pool.belonging import Belonging
 from passenger.pool.check import check
 from passenger.pool.conditions import Conditions
 from passenger.pool.decide import decide
@@ -29,7 +30,6 @@ from passenger.pool.journal import Journal
 from passenger.pool.ledger import Ledger
 from passenger.pool.limits import PoolLimits
 from passenger.pool.model import Group, Process, ProcessState
-from passenger.pool.orders import Orders
 from passenger.pool.reconfiguring import changes_of
 from passenger.pool.reload import Changes
 from passenger.pool.session import Refusal, RefusalReason, Session, Waiter
@@ -48,7 +48,7 @@ KILL_GRACE: Final = 5.0
 _ENABLED: Final = ProcessState.ENABLED
 
 
-class Pool(Orders):
+class Pool(Belonging):
     """The processes of all applications. Call everything from the loop's thread."""
 
     def __init__(
@@ -126,12 +126,13 @@ class Pool(Orders):
     def release(self, session: Session) -> None:
         """The session has ended, well or not. Releasing it again does nothing."""
         if session.closed:
+            self._end_beside(session)
             return
         session.closed = True
         process = session.process
         group = process.group
         waiting = len(group.waiters)
-        if process.state is not _ENABLED or self._starving:
+        if process.state is not _ENABLED or self._starving or process.pinned:
             self._step(ev.Released(session))
         elif not waiting:
             session.socket.sessions -= 1
@@ -167,7 +168,7 @@ class Pool(Orders):
 
     def connection_failed(self, session: Session, reason: str) -> None:
         """No connection to the process of this session can be made: release the session, replace the process."""
-        if session.closed:
+        if session.closed and not self._is_open_beside(session):
             return
         session.closed = True
         process = session.process

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from passenger.spawn.spawner import SpawnError
 
@@ -67,7 +67,24 @@ class Session:
 
     __slots__ = ("closed", "process", "socket")
 
+    is_beside: ClassVar[bool] = False
+
     def __init__(self, process: Process, socket: Socket) -> None:
         self.process = process
         self.socket = socket
         self.closed = False
+
+
+class BesideSession(Session):
+    """A session that takes no place. It is `closed` from the beginning, so that it passes by every short cut."""
+
+    __slots__ = ("is_counted", "is_over")
+
+    is_beside = True
+
+    def __init__(self, process: Process, socket: Socket, *, is_counted: bool) -> None:
+        super().__init__(process, socket)
+        self.closed = True
+        self.is_over = False
+        self.is_counted = is_counted
+        """As one that the process has served, already."""

@@ -39,14 +39,13 @@ RETRY_SOON: Final = 5
 def settle(ledger: Ledger, group: Group, now: float, actions: list[Action]) -> None:
     if group.is_gathering and group.aside:
         _gather(ledger, group, now)
-    while group.waiters and group.places.free:
-        waiter = ledger.next_waiter(group)
-        actions.append(Grant(waiter, group.places.take()))
+    _grant(ledger, group, actions)
     if group.waiters and group.is_hopeless(now):
         refuse_all(ledger, group, RefusalReason.BACKING_OFF, now, actions)
-    if group.leaving and not group.waiters:
+    if group.leaving and not (group.waiters or group.pinned):
         _wind_up(ledger, group, now, actions)
     _trim(ledger, group, now, actions)
+    _grant(ledger, group, actions)  # a process that was retired for a limit leaves those that waited for it
     demand.place(ledger, group, now)
     fill(ledger, now, actions)
     restart = group.restart
@@ -55,6 +54,12 @@ def settle(ledger: Ledger, group: Group, now: float, actions: list[Action]) -> N
         actions.append(RestartOver(group, restart))
     if group in ledger.leaving and group.is_finished():
         _close(ledger, group, actions)
+
+
+def _grant(ledger: Ledger, group: Group, actions: list[Action]) -> None:
+    while group.waiters and group.places.free:
+        waiter = ledger.next_waiter(group)
+        actions.append(Grant(waiter, group.places.take()))
 
 
 def _gather(ledger: Ledger, group: Group, now: float) -> None:
@@ -111,6 +116,8 @@ def refuse_all(ledger: Ledger, group: Group, reason: RefusalReason, now: float, 
     retry_after = math.ceil(group.backoff.remaining(now)) if is_failure else RETRY_SOON
     error = group.last_error if is_failure else None
     refusal = Refusal(reason, group.name, retry_after=retry_after, error=error)
+    for process in list(group.processes) if group.pinned else ():
+        ledger.unpin(process)
     while group.waiters:
         waiter: Waiter = ledger.next_waiter(group)
         actions.append(Refuse(waiter, refusal))
@@ -129,7 +136,7 @@ def retire(ledger: Ledger, process: Process, why: str, now: float, actions: list
     process.retired_at, process.retired_why = now, why
     process.group.retirements.append(Retirement(process.pid, why, now, process.processed))
     actions.append(Retire(process, why))
-    if not process.sessions:
+    if not process.is_busy():
         begin_stop(ledger, process, now, actions)
 
 

@@ -55,7 +55,7 @@ def _group(ledger: Ledger, group: Group, now: float, wall: float, preloader_of: 
         "app_env": app.app_env,
         "min_instances": app.min_instances,
         "max_instances": app.max_instances or ledger.limits.max_pool_size,
-        "queue": len(group.waiters),
+        "queue": len(group.waiters) + group.pinned,
         "max_request_queue_size": app.max_request_queue_size,
         "spawning": len(group.spawning),
         "backing_off_for": round(group.backoff.remaining(now), 3),
@@ -65,6 +65,7 @@ def _group(ledger: Ledger, group: Group, now: float, wall: float, preloader_of: 
         "last_error": _last_error(group),
         "counters": _counters(group),
         "limits": None,
+        "traffic": None,
         "retirements": [_retirement(one, wall - now) for one in group.retirements],
         "processes": [_process(process, now) for process in group.processes],
     }

@@ -32,6 +32,9 @@ class Tiers:
     def take(self) -> Session:
         return (self.newest if self.newest.free else self.older).take()
 
+    def take_from(self, process: Process) -> Session:
+        return self._of(process).take_from(process)
+
     def give_back(self, process: Process, now: float) -> None:
         self._of(process).give_back(process, now)
 

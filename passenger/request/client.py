@@ -4,7 +4,7 @@ Rules.
 1. Malformed bytes are answered 400 or the connection is closed; never an exception, never another request (F3).
 2. At most one of IncomingHead, Upload and `_discard` reads from the connection.
 3. A request is tried again with another process only while nothing of it was sent, at most MAX_ATTEMPTS times (A2).
-4. Its deadlines, and what else may end it early, are in `timed`.
+4. Its deadlines, and what else may end it early, are in `timed`; what an application may have special in `admitted`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 from passenger.pool.session import Refusal, Session
 from passenger.request import errorresponse
 from passenger.request.abort import LOOK, look, take
+from passenger.request.admitted import AdmittedRequest
 from passenger.request.appconnection import AppConnection
 from passenger.request.connecting import ConnectError, connect
 from passenger.request.httpconnection import HttpConnection
 from passenger.request.incoming import IncomingHead
-from passenger.request.timed import TimedRequest
 from passenger.request.upload import Upload
 from passenger.request.webconnection import State
 from passenger.request.wheel import NEVER
@@ -40,7 +40,7 @@ BUSY_RETRIES: Final = 100
 _QUEUED, _RUNNING, _ANSWERED = State.QUEUED, State.RUNNING, State.ANSWERED
 
 
-class Client(TimedRequest):
+class Client(AdmittedRequest):
     """One request of the web server."""
 
     __slots__ = ("_attempts", "_body", "_busy_retries", "_incoming", "_upload")
@@ -148,7 +148,11 @@ class Client(TimedRequest):
         if self.slot is not handler.wheel.fresh:
             handler.wheel.move(self)
             self.aged()
-        handler.pool.get(self._route.name, self)
+        door = self._route.door
+        if door is None:
+            handler.pool.get(self._route.name, self)
+        else:
+            self._enter(door)
 
     def _no_route(self, app: bytes) -> None:
         name = app.decode("latin-1")
@@ -172,6 +176,9 @@ class Client(TimedRequest):
         self._granted = self._since = wheel.now
         if self._route.request_ticks != NEVER:
             wheel.move(self)
+        door = self._route.door
+        if door is not None:
+            session = self._admitted(door, session)
         try:
             data = self._encoded(session)
         except ScgiError as error:
@@ -198,7 +205,8 @@ class Client(TimedRequest):
         self.answer(errorresponse.refused(refusal, self._route))
 
     def _begin(self, connection: AppConnection, session: Session, data: bytes) -> bool:
-        if not connection.begin(self, session, data, body_due=self._body_left > 0):
+        taker = self if self._route.door is None else self._taker(session)
+        if not connection.begin(taker, session, data, body_due=self._body_left > 0):
             return False
         self._connection = connection
         if self._body_left:
@@ -242,7 +250,7 @@ class Client(TimedRequest):
             handler.events.warn("application process cannot be reached", pid=session.process.pid, reason=str(error))
             handler.pool.connection_failed(session, str(error))
             if again:
-                handler.pool.get(self._route.name, self)
+                self._ask()
             else:
                 self.answer(errorresponse.error(502, route=self._route, reason=str(error)))
 

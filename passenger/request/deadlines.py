@@ -1,7 +1,7 @@
 """The deadlines of a request, by its state: pure arithmetic in ticks of the wheel.
 
 READING    the head has HEAD_TICKS
-QUEUED     response_timeout and max_request_queue_time, since it was queued
+QUEUED     response_timeout and max_request_queue_time, since it was queued; held by a pause: also the time for that
 RUNNING    response_timeout until the response begins, since a process has all that came of it; max_request_time
            until the response is whole, since a process has it
 LINGERING  LINGER_TICKS
@@ -26,6 +26,7 @@ class Overdue(enum.Enum):
 
     RESPONSE = "response_timeout"
     QUEUE_TIME = "max_request_queue_time"
+    HELD = "held by a pause"
     REQUEST_TIME = "max_request_time"
 
 
@@ -35,7 +36,7 @@ def earliest(since: int, *limits: int) -> int:
 
 
 def due_in_queue(route: Route, queued: int) -> int:
-    return earliest(queued, route.response_ticks, route.queue_ticks)
+    return earliest(queued, route.response_ticks, route.queue_ticks, route.hold_ticks)
 
 
 def due_in_process(route: Route, *, granted: int, heard: int, begun: bool) -> int:
@@ -46,8 +47,10 @@ def due_in_process(route: Route, *, granted: int, heard: int, begun: bool) -> in
 
 def overdue_in_queue(route: Route, queued: int, now: int) -> Overdue:
     """Why it is overdue; only to be asked when it is."""
-    due = earliest(queued, route.queue_ticks)
-    return Overdue.QUEUE_TIME if due != NEVER and now >= due else Overdue.RESPONSE
+    for why, limit in ((Overdue.HELD, route.hold_ticks), (Overdue.QUEUE_TIME, route.queue_ticks)):
+        if limit != NEVER and now >= queued + limit:
+            return why
+    return Overdue.RESPONSE
 
 
 def overdue_in_process(route: Route, granted: int, now: int) -> Overdue:

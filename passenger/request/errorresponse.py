@@ -16,9 +16,12 @@ from typing import Final
 
 from passenger.pool.session import Refusal, RefusalReason
 from passenger.request.errorpage import document, phrase, spawn_failure
+from passenger.request.gate import Maintenance
 from passenger.request.routes import Route
 
 _HEAVY_LOAD: Final = "This site is under heavy load. Please try again in a moment."
+_PAUSED: Final = "This site takes a short break. Please try again in a moment."
+_MAINTAINED: Final = "This site is being worked on. Please try again later."
 _REFUSALS: Final = {
     RefusalReason.QUEUE_FULL: (503, _HEAVY_LOAD),
     RefusalReason.SPAWN_FAILED: (500, "The application could not be started."),
@@ -70,10 +73,22 @@ def error(status: int, *, route: Route | None = None, reason: str = "") -> bytes
     return _shown(status, _GENERAL[status], details, route, retry_after)
 
 
-def waited_too_long(route: Route) -> bytes:
-    """For a request whose turn did not come within `max_request_queue_time`."""
-    status = route.queue_time_status
-    return _shown(status, _HEAVY_LOAD, "", route, 1)
+def waited_too_long(route: Route, *, is_held: bool = False) -> bytes:
+    """For a request whose turn did not come within `max_request_queue_time`, or that a pause has held for too long."""
+    return _shown(route.queue_time_status, _PAUSED if is_held else _HEAVY_LOAD, "", route, 5 if is_held else 1)
+
+
+def queue_full(route: Route) -> bytes:
+    """For a request that comes when a pause holds as many as it may."""
+    return _shown(route.queue_full_status, _PAUSED, "", route, 5)
+
+
+def maintained(maintenance: Maintenance) -> bytes:
+    """For a request during maintenance; a page of the operator's may load and run what it likes."""
+    page, retry_after = maintenance.page, maintenance.retry_after
+    if page:
+        return response(503, page.encode("utf-8", "replace"), retry_after=retry_after, policy="")
+    return response(503, document(503, _MAINTAINED, ""), retry_after=retry_after)
 
 
 def refused(refusal: Refusal, route: Route) -> bytes:

@@ -27,7 +27,9 @@ from passenger.request.departure import Departures
 from passenger.request.routes import routes_of
 from passenger.request.sessions import SessionPool
 from passenger.request.timekeeper import Timekeeper
+from passenger.request.traffic import Traffic
 from passenger.request.upgrade import UpgradeClient
+from passenger.request.webconnection import WebConnection
 from passenger.request.wheel import Wheel
 from passenger.wire.http_request import RequestHeads
 from passenger.wire.scgi import ScgiError
@@ -70,7 +72,8 @@ class RequestHandler:
         self.heads = RequestHeads()
         self._apps = apps
         self._pages: Mapping[str, bytes] = {}
-        self.routes = routes_of(apps, self._pages)
+        self.traffic = Traffic(self._find_routes)
+        self._find_routes()
         self.wheel = Wheel(loop, clock)
         self.departures = Departures(loop)
         self.timekeeper = Timekeeper(self)
@@ -84,6 +87,7 @@ class RequestHandler:
         self.malformed = 0
         self.aborted = 0
         self._clock = clock
+        self.monotonic = clock.monotonic
         self._allowed = frozenset(allowed_uids)
         self._listeners: dict[socket.socket, type[Client]] = {}
         self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
@@ -102,14 +106,18 @@ class RequestHandler:
     def apply(self, apps: Mapping[str, App]) -> None:
         """New configuration: requests that come from now on see it, and tunnels that are open."""
         self._apps = apps
-        self.routes = routes_of(apps, self._pages)
+        self._find_routes()
+        self.traffic.only(apps)
         for tunnel in self.tunnels:
             tunnel.configured(self.routes)
 
     def show(self, pages: Mapping[str, bytes]) -> None:
         """Own error pages of applications, by name."""
         self._pages = pages
-        self.routes = routes_of(self._apps, pages)
+        self._find_routes()
+
+    def _find_routes(self) -> None:
+        self.routes = routes_of(self._apps, self._pages, self.traffic.gates)
 
     def stop_accepting(self, drained: Callable[[], None]) -> None:
         """Take what has connected already, then no more. `drained` is called once, when the last request is over."""
@@ -119,6 +127,7 @@ class RequestHandler:
                 pass
             self.loop.remove_reader(sock.fileno())
         self._listeners.clear()
+        self.traffic.open_pauses()
         self.close_tunnels()
         self._drained = drained
         self._check_drained()
@@ -173,7 +182,7 @@ class RequestHandler:
             self._complaints.add(reason)
             self.events.warn("malformed request refused", reason=reason)
 
-    def guarded(self, client: Client, step: Callable[..., None], *args: Any) -> None:
+    def guarded(self, client: WebConnection, step: Callable[..., None], *args: Any) -> None:
         """Run a step of a Client; a defect of ours ends that client only."""
         try:
             step(*args)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 from passenger.config.model import App
+from passenger.request.door import Door, door_of
+from passenger.request.gate import Gate
 from passenger.request.wheel import NEVER, ticks
+
+NO_GATES: Final[Mapping[str, Gate]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +34,22 @@ class Route:
     queue_time_status: int
     spawn_failed_status: int
     explains_errors: bool
+    door: Door | None
+    """What is special about its requests; None for the usual application."""
+    hold_ticks: int
+    """How long a pause holds a request, or NEVER."""
     page: bytes | None
     """What is sent instead of a page of ours where errors are not explained."""
 
 
-def routes_of(apps: Mapping[str, App], pages: Mapping[str, bytes]) -> dict[bytes, Route]:
-    """PASSENGER_APP -> Route. `pages`: the own error pages of those that have one."""
-    return {name.encode(): _route(name, app, pages.get(name)) for name, app in apps.items()}
+def routes_of(
+    apps: Mapping[str, App], pages: Mapping[str, bytes], gates: Mapping[str, Gate] = NO_GATES
+) -> dict[bytes, Route]:
+    """PASSENGER_APP -> Route. `pages`: the own error pages of those that have one; `gates`: those that are closed."""
+    return {name.encode(): _route(name, app, pages.get(name), gates.get(name)) for name, app in apps.items()}
 
 
-def _route(name: str, app: App, page: bytes | None) -> Route:
+def _route(name: str, app: App, page: bytes | None, gate: Gate | None) -> Route:
     explains = app.friendly_error_pages
     return Route(
         name=name,
@@ -50,6 +62,8 @@ def _route(name: str, app: App, page: bytes | None) -> Route:
         queue_time_status=app.request_queue_timeout_status_code,
         spawn_failed_status=app.spawn_exception_status_code,
         explains_errors=app.app_env == "development" if explains is None else explains,
+        door=door_of(app, gate),
+        hold_ticks=NEVER if gate is None or gate.pause is None else _limit(gate.pause.hold),
         page=page,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Protocol
 
 from passenger.pool.session import Session, Waiter
@@ -15,6 +16,18 @@ class SessionPool(Protocol):
 
     def get(self, app: str, waiter: Waiter) -> None:
         """Grant, queue or refuse; grants and refusals may come within this call."""
+        ...
+
+    def get_from(self, app: str, waiter: Waiter, wanted: Collection[str]) -> None:
+        """As `get`, from the process with one of these routes, if one lives; waits for that one."""
+        ...
+
+    def get_beside(self, app: str, waiter: Waiter, wanted: Collection[str]) -> None:
+        """As `get`, but at once while any process serves, and without taking a place in it."""
+        ...
+
+    def step_aside(self, session: Session) -> Session:
+        """A session that took a place takes none any more: use the one that is returned instead."""
         ...
 
     def forget(self, waiter: Waiter, *, is_late: bool = False) -> None:

@@ -50,6 +50,10 @@ class TimedRequest(WebConnection):
     def session_refused(self, refusal: Refusal) -> None:
         """Waiter."""
 
+    @abstractmethod
+    def _forget(self, *, is_late: bool = False) -> None:
+        """It does not wait for a process any more; `is_late`: because it has for too long."""
+
     def left(self) -> None:
         """The web server has gone, because its client has."""
         self._watched = False
@@ -59,7 +63,7 @@ class TimedRequest(WebConnection):
         if connection is not None:
             self._abandon(connection)
         elif queued:
-            self._handler.pool.forget(self)
+            self._forget()
 
     def due_at(self) -> int:
         state = self._state
@@ -82,12 +86,12 @@ class TimedRequest(WebConnection):
 
     def _overdue_in_queue(self, why: Overdue) -> None:
         route = self._route
-        if why is Overdue.QUEUE_TIME:
-            self.answer(errorresponse.waited_too_long(route))
+        if why is not Overdue.RESPONSE:
+            self.answer(errorresponse.waited_too_long(route, is_held=why is Overdue.HELD))
         else:
             self._answer_late("The response timeout is over.")
             self._handler.events.warn("response timeout", app=route.name, state="queued")
-        self._handler.pool.forget(self, is_late=why is Overdue.QUEUE_TIME)
+        self._forget(is_late=why is not Overdue.RESPONSE)
 
     def _overdue_in_process(self, why: Overdue) -> None:
         connection, self._connection = self._connection, None

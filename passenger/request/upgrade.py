@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from passenger.pool.session import Session
 from passenger.request import errorresponse
 from passenger.request.abort import take
+from passenger.request.admitted import with_line
 from passenger.request.appconnection import AppConnection
 from passenger.request.client import Client
 from passenger.request.incoming import IncomingUpgrade
@@ -93,6 +94,9 @@ class UpgradeClient(Client):
         self._granted = self._since = wheel.now
         if self._route.request_ticks != NEVER:
             wheel.move(self)
+        door = self._route.door
+        if door is not None:
+            session = self._admitted(door, session)
         try:
             data = self._handler.heads.head(self._pairs, self._protocol)
         except ScgiError as error:
@@ -143,7 +147,8 @@ class UpgradeClient(Client):
         handler.tunnels[self] = None
         handler.upgraded += 1
         session.process.upgraded[self] = None
-        tunnel.begin(head, rest)
+        line = self._cookie_line(session)
+        tunnel.begin(with_line(head, line) if line else head, rest)
         if handler.is_draining:
             self.drain()
         elif not session.process.takes_requests():

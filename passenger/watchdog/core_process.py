@@ -18,6 +18,7 @@ from passenger.instance.plan import LAUNCH_FD_VARIABLE, CoreLaunch, Plan, to_mem
 from passenger.watchdog.channel import Channel
 from passenger.watchdog.child import Child, Reaper, describe, runs_as
 from passenger.watchdog.environment import Surroundings
+from passenger.watchdog.kept import Kept
 from passenger.watchdog.launch import Identity, launch
 from passenger.watchdog.loop import Loop
 
@@ -40,6 +41,7 @@ class CoreProcess:
         on_gone: Callable[[Child, str], None],
     ) -> None:
         self.child: Child | None = None
+        self.kept = Kept()
         self._loop = loop
         self._reaper = reaper
         self._surroundings = surroundings
@@ -108,6 +110,7 @@ class CoreProcess:
             feedback_fd=feedback_fd,
             log_level=plan.log_level,
             log_format=plan.log_format,
+            kept=self.kept.all(),
         )
 
     def _channel_ended(self, child: Child, why: str) -> None:

@@ -214,6 +214,9 @@ class Supervisor:
             self._component(m.CORE, Event.UNWELL, f"reported: {message.get('reason')}")
         elif event in {"reloaded", "reload_failed"}:
             self._core_answered(message)
+        elif event == "keep":
+            if trouble := self._core.kept.take(message):
+                self._log.warn("not kept for the next core", about=message.get("key"), reason=trouble)
         elif event != "drained":  # its exit follows and says the same
             self._log.warn("the core sent an unknown event", event=event)
 

@@ -6,6 +6,7 @@ Feedback channel, agent -> watchdog:
     {"event": "drained"}                                nothing in flight, applications stopped; exits 0 next
     {"event": "reloaded", "id": n, "report": {...}}     a reload was applied
     {"event": "reload_failed", "id": n, "reason": "..."}
+    {"event": "keep", "key": "...", "value": {...}}     tell the next core, should this one die; null = no more
 Feedback channel, watchdog -> agent:
     {"command": "drain", "timeout": seconds}            stop accepting, finish, stop applications, exit 0
     {"command": "close_tunnels"}                        the instance drains: WebSockets that are open end soon (1001)

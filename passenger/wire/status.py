@@ -103,6 +103,23 @@ class RetirementStatus(TypedDict):
     processed: int
 
 
+class TrafficStatus(TypedDict):
+    """What an operator has told the gate of an application."""
+
+    paused_at: float | None
+    hold: float | None
+    """Seconds that a request is held at most."""
+    held: int
+    expired: int
+    """Requests that were held for too long."""
+    refused: int
+    """Those for which there was no room any more."""
+    maintenance_at: float | None
+    allow: list[str]
+    """Addresses whose requests pass in spite of maintenance."""
+    turned_away: int
+
+
 class GroupStatus(TypedDict):
     name: str
     app_root: str
@@ -120,6 +137,8 @@ class GroupStatus(TypedDict):
     last_error: LastError | None
     counters: GroupCounters
     limits: LimitStatus | None
+    traffic: TrafficStatus | None
+    """None = nobody has paused it or put it under maintenance."""
     retirements: list[RetirementStatus]
     """The last five, oldest first."""
     processes: list[ProcessStatus]
@@ -179,5 +198,7 @@ class CoreStatus(TypedDict):
     started_at: float
     uptime: float
     state: Literal["starting", "running", "draining"]
+    drained_at: float | None
+    """Since when load balancers are told to send nothing; None = they are not."""
     pool: PoolStatus
     requests: RequestStatus

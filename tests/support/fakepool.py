@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, cast
 
-from passenger.pool.model import Counters, ProcessState
+from passenger.pool.counters import Counters
+from passenger.pool.model import ProcessState
 from passenger.pool.session import IdleConnection, LongSession, Refusal, Session, Waiter
 
 
@@ -55,6 +57,7 @@ class FakeProcess:
         self.takes_interrupts = takes_interrupts
         self.running = FakeRunning(takes_interrupts)
         self.gupid = f"gupid-{pid}"
+        self.route = f"route-{pid}"
         self.connect_password = password
         self.socket = FakeSocket(address, concurrency, protocol)
         self.upgraded: dict[LongSession, None] = {}
@@ -76,6 +79,9 @@ class FakePool:
         self.queue: dict[Waiter, str] = {}
         self.refusal: Refusal | None = None
         """Set = every request is refused with it."""
+        self.wanted: list[tuple[str, ...]] = []
+        """What `get_from` was given."""
+        self.asked_beside = 0
         self.forgotten = 0
         self.granted = 0
         self.released = 0
@@ -111,6 +117,17 @@ class FakePool:
             self._grant(process, waiter)
         else:
             self.queue[waiter] = app
+
+    def get_from(self, app: str, waiter: Waiter, wanted: Collection[str]) -> None:
+        self.wanted.append(tuple(wanted))
+        self.get(app, waiter)
+
+    def get_beside(self, app: str, waiter: Waiter, wanted: Collection[str]) -> None:
+        self.asked_beside += 1
+        self.get_from(app, waiter, wanted)
+
+    def step_aside(self, session: Session) -> Session:
+        return session
 
     def forget(self, waiter: Waiter, *, is_late: bool = False) -> None:
         del self.queue[waiter]

@@ -15,7 +15,7 @@ from random import Random
 from passenger.config.model import App
 from passenger.pool.check import check
 from passenger.pool.limits import PoolLimits
-from passenger.pool.model import Process
+from passenger.pool.model import Process, ProcessState
 from passenger.pool.pool import Pool
 from passenger.pool.session import RefusalReason, Session
 from tests.support.pool import (
@@ -55,6 +55,10 @@ class PoolDriver:
         self.ledger = self.pool._ledger
         self.queues: dict[int, OrderedDict[RecordingWaiter, None]] = {}
         self.queue_of: dict[RecordingWaiter, int] = {}
+        self.pinned: dict[RecordingWaiter, Process] = {}
+        """Who waits for which process."""
+        self.aside: dict[RecordingWaiter, None] = {}
+        """Who waits for a session that takes no place."""
         self.sessions: list[Session] = []
         self.processes: list[StillProcess] = []
         self.granted = self.refused = self.departed = self.asked = 0
@@ -64,9 +68,7 @@ class PoolDriver:
     # What can happen
 
     def get(self, name: str) -> None:
-        waiter = RecordingWaiter(f"{name}{self.asked}")
-        waiter.on_answer = self._answered
-        self.asked += 1
+        waiter = self._waiter(f"{name}{self.asked}")
         group = self.ledger.groups.get(name)
         self._in_get = waiter
         self.pool.get(name, waiter)
@@ -76,6 +78,32 @@ class PoolDriver:
             self.queues.setdefault(id(group), OrderedDict())[waiter] = None
             self.queue_of[waiter] = id(group)
         self.settle()
+
+    def get_from(self, index: int) -> None:
+        """Somebody wants the process that has served it before, which may have ended since."""
+        if not self.processes:
+            return
+        process = self.pool.process(self.processes[index % len(self.processes)].pid)
+        assert process is not None
+        if process.state is ProcessState.ASIDE:
+            return  # it has served nobody yet
+        waiter = self._waiter(f"{process.group.name}{self.asked} of {process.pid}")
+        self.pinned[waiter] = process
+        self.pool.get_from(process.group.name, waiter, ("gone", process.route))
+        self.settle()
+
+    def get_beside(self, name: str) -> None:
+        """Somebody wants a session that takes no place."""
+        waiter = self._waiter(f"{name}{self.asked} beside")
+        self.aside[waiter] = None
+        self.pool.get_beside(name, waiter, ())
+        self.settle()
+
+    def _waiter(self, name: str) -> RecordingWaiter:
+        waiter = RecordingWaiter(name)
+        waiter.on_answer = self._answered
+        self.asked += 1
+        return waiter
 
     def release(self, index: int) -> None:
         if self.sessions:
@@ -88,7 +116,14 @@ class PoolDriver:
             self.settle()
 
     def forget(self, index: int) -> None:
-        if self.queue_of:
+        unusual = self.pinned or self.aside
+        if unusual and (index % 2 or not self.queue_of):
+            waiter = list(unusual)[index % len(unusual)]
+            del unusual[waiter]  # type: ignore[arg-type]
+            self.pool.forget(waiter)
+            self.departed += 1
+            self.settle()
+        elif self.queue_of:
             waiter = list(self.queue_of)[index % len(self.queue_of)]
             self.queues[self.queue_of.pop(waiter)].pop(waiter)
             self.pool.forget(waiter)
@@ -188,7 +223,7 @@ class PoolDriver:
                 self.time_passes(1.0)
         assert task.done(), f"the pool does not come to rest: {self.pool!r}"
         assert task.result()
-        assert not self.queue_of, "somebody was never answered"
+        assert not (self.queue_of or self.pinned or self.aside), "somebody was never answered"
         assert self.granted + self.refused + self.departed == self.asked
         assert self.ledger.is_empty()
         assert not self.ledger.waiting
@@ -222,8 +257,12 @@ class PoolDriver:
             self.granted += 1
             session = waiter.granted()
             assert not session.process.running.is_gone  # type: ignore[attr-defined]
-            self.sessions.append(session)
             self._check_order(waiter)
+            if waiter in self.aside and not session.is_beside:
+                session = self.pool.step_aside(session)
+            self.sessions.append(session)
+        self.pinned.pop(waiter, None)
+        self.aside.pop(waiter, None)
         queue = self.queue_of.pop(waiter, None)
         if queue is not None:
             del self.queues[queue][waiter]
@@ -231,13 +270,20 @@ class PoolDriver:
     def _check_refusal(self, waiter: RecordingWaiter) -> None:
         refusal = waiter.refused()
         if refusal.reason is RefusalReason.QUEUE_FULL:
-            assert len(self.ledger.groups[refusal.app].waiters) >= self.apps[refusal.app].max_request_queue_size
+            group = self.ledger.groups[refusal.app]
+            assert len(group.waiters) + group.pinned >= self.apps[refusal.app].max_request_queue_size
         elif refusal.reason in {RefusalReason.SPAWN_FAILED, RefusalReason.BACKING_OFF}:
             assert refusal.error is not None
             assert refusal.retry_after > 0
 
     def _check_order(self, waiter: RecordingWaiter) -> None:
-        group = waiter.granted().process.group
+        process = waiter.granted().process
+        group = process.group
+        if meant := self.pinned.get(waiter):
+            assert process is meant or not meant.stays() or meant.group is not group, f"{waiter} got {process}"
+            return
+        if waiter in self.aside:
+            return
         queue = self.queues.get(id(group))
         if queue:
             first = next(iter(queue))
@@ -312,8 +358,12 @@ def random_step(driver: PoolDriver, random: Random) -> None:
         driver.restart(names, random.choice(("", "rolling", "blocking")))
     elif kind == 13:
         driver.set_on_demand(random.choice(NAMES), is_so=random.random() < 0.3)
+    elif kind == 14:
+        driver.get_from(index)
+    elif kind == 15:
+        driver.get_beside(random.choice(NAMES))
     else:
         driver.apply(random_apps(random), random_limits(random))
 
 
-_WEIGHTS = (34, 26, 14, 2, 3, 4, 4, 10, 1, 1, 1, 1, 2, 1, 1)
+_WEIGHTS = (30, 26, 14, 2, 3, 4, 4, 10, 1, 1, 1, 1, 2, 1, 6, 3, 1)

@@ -49,6 +49,7 @@ def group(name: str = "blog", **changes: Any) -> GroupStatus:
         "preloader": None,
         "last_error": None,
         "limits": None,
+        "traffic": None,
         "retirements": [],
         "counters": {
             "requests": 3,
@@ -78,6 +79,7 @@ def core(*groups: GroupStatus, **changes: Any) -> CoreStatus:
         "started_at": 1_000_000.0,
         "uptime": 3661.0,
         "state": "running",
+        "drained_at": None,
         "pool": {
             "max_pool_size": 6,
             "processes": sum(len(item["processes"]) for item in groups),

@@ -51,6 +51,14 @@ class PoolMachine(RuleBasedStateMachine):
         self.pool.get(name)
 
     @rule(index=INDEX)
+    def get_from(self, index: int) -> None:
+        self.pool.get_from(index)
+
+    @rule(name=st.sampled_from(NAMES))
+    def get_beside(self, name: str) -> None:
+        self.pool.get_beside(name)
+
+    @rule(index=INDEX)
     def release(self, index: int) -> None:
         self.pool.release(index)
 

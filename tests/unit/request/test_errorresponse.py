@@ -52,6 +52,8 @@ def test_routes_hold_what_the_hot_path_needs() -> None:
             queue_time_status=504,
             spawn_failed_status=500,
             explains_errors=False,
+            door=None,
+            hold_ticks=NEVER,
             page=None,
         )
         == PRODUCTION
