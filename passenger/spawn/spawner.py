@@ -34,7 +34,7 @@ class Exit:
     def __str__(self) -> str:
         if self.status is None:
             return "ended"
-        return f"exited with status {self.status}" if self.status >= 0 else f"killed by signal {-self.status}"
+        return f"exited with status {self.status}" if self.status >= 0 else f"was killed by signal {-self.status}"
 
 
 class RunningProcess(Protocol):

@@ -93,7 +93,10 @@ def test_a_hang_is_ended_by_the_deadline(here: Place) -> None:
 
 @pytest.mark.parametrize(
     ("ending", "text"),
-    [("os._exit(7)", "exited with status 7"), ("os.kill(os.getpid(), 9)", "killed by signal 9")],
+    [
+        ("os._exit(7)", "exited with status 7"),
+        ("os.kill(os.getpid(), 9)", "the process was killed by signal 9 before it was ready"),
+    ],
 )
 def test_a_sudden_death_is_told_with_the_last_words(here: Place, ending: str, text: str) -> None:
     """Nothing was explained: status and last line are what there is."""

@@ -213,7 +213,7 @@ def test_a_process_that_ends_is_gone_at_once_and_replaced(house: House) -> None:
     assert len(house.factory.open_starts()) == 1
     pool.release(session)
     line = next(line for line in house.lines.read() if "ended unasked" in line)
-    assert 'how="killed by signal 9"' in line
+    assert 'how="was killed by signal 9"' in line
 
 
 def test_a_process_that_cannot_be_reached_is_replaced(house: House) -> None:
