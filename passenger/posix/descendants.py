@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from passenger.posix.process import session_members
+from passenger.posix.process import end_all, session_members, signal_one
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +72,18 @@ def send(pidfd: int, number: signal.Signals) -> None:
 
 def signal_others(leader: Facts, number: signal.Signals, *, proc: Path = Path("/proc")) -> None:
     """Signal the other processes of a session that `leader` made, which may be gone; only those of its real user."""
-    for pid in session_members(leader.pid, proc=proc):
-        if pid == leader.pid:
-            continue
-        try:
-            pidfd = os.pidfd_open(pid)
-        except OSError:
-            continue  # it ended meanwhile
-        try:
-            if _belongs(facts_of(pid, proc=proc), leader, facts_of(leader.pid, proc=proc)):
-                send(pidfd, number)
-        finally:
-            os.close(pidfd)
+
+    def others() -> list[int]:
+        return [pid for pid in session_members(leader.pid, proc=proc) if pid != leader.pid]
+
+    def signal_other(pid: int, number: signal.Signals) -> None:
+        signal_one(pid, number, lambda: _belongs(facts_of(pid, proc=proc), leader, facts_of(leader.pid, proc=proc)))
+
+    if number is signal.SIGKILL:
+        end_all(others, signal_other)
+        return
+    for pid in others():
+        signal_other(pid, number)
 
 
 def _belongs(member: Facts | None, leader: Facts, now: Facts | None) -> bool:

@@ -12,10 +12,15 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from passenger.posix.users import Identity
+
+MOST_PASSES: Final = 100
+MOST_STOPPED: Final = 100_000
+"""Neither is ever reached; but what waits for hostile processes has an end."""
 
 
 def start(
@@ -56,19 +61,41 @@ def signal_group(leader: int, number: signal.Signals) -> None:
 def sweep_session(leader: int, *, proc: Path = Path("/proc")) -> None:
     """Kill the group and every other process of the session. The leader must be an unreaped child (rule 2)."""
     signal_group(leader, signal.SIGKILL)
-    for pid in session_members(leader, proc=proc):
-        if pid == leader:
-            continue
+
+    def others() -> list[int]:
+        return [pid for pid in session_members(leader, proc=proc) if pid != leader]
+
+    # Asked again with the pidfd in hand: a pid that was used again in between is somebody else's.
+    end_all(others, lambda pid, number: signal_one(pid, number, lambda: session_of(pid) == leader))
+
+
+def end_all(members: Callable[[], Collection[int]], signal_member: Callable[[int, signal.Signals], None]) -> None:
+    """Kill processes that may fork faster than they are found.
+
+    All are stopped before the first is killed: what is stopped forks no more, and takes the places of those who would.
+    A fork that was under way is completed by a stop, but not by a kill: so it is looked again afterwards.
+    """
+    ended: set[int] = set()
+    for _ in range(MOST_PASSES):
+        stopped: set[int] = set()
+        while (new := set(members()) - stopped - ended) and len(stopped) < MOST_STOPPED:
+            for pid in new:
+                signal_member(pid, signal.SIGSTOP)
+            stopped |= new
+        if not stopped:
+            return
+        for pid in stopped:
+            signal_member(pid, signal.SIGKILL)
+        ended |= stopped
+
+
+def signal_one(pid: int, number: signal.Signals, is_meant: Callable[[], bool]) -> None:
+    """Signal a process that is no child of ours, if `is_meant` says so, asked with a pidfd in hand."""
+    with contextlib.suppress(OSError):  # it ended meanwhile
+        pidfd = os.pidfd_open(pid)
         try:
-            pidfd = os.pidfd_open(pid)
-        except OSError:
-            continue  # it ended meanwhile
-        try:
-            # Asked again with the pidfd in hand: a pid that was used again in between is somebody else's.
-            if session_of(pid) == leader:
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        except OSError:
-            continue
+            if is_meant():
+                signal.pidfd_send_signal(pidfd, number)
         finally:
             os.close(pidfd)
 
