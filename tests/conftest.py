@@ -1,4 +1,4 @@
-"""What holds for every test: the one reason for which a test may be left out.
+"""What holds for every test: no deadline for single examples, and the one reason for which a test may be left out.
 
 `@pytest.mark.root("why")` is that reason: the test needs uid 0. The summary of pytest (-ra) shows each with its why.
 """
@@ -8,6 +8,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+"""How long an example takes says how busy the machine is, nothing about the code."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
