@@ -82,11 +82,11 @@ def test_a_wrong_entry_point_is_said(here: Place, entry_point: str, text: str) -
 def test_a_hang_is_ended_by_the_deadline(here: Place) -> None:
     """Fault matrix B1: the whole group is killed, the step named, the output shown."""
     source = "import threading, subprocess\nchild = subprocess.Popen(['sleep', '9999'])\nprint('at', child.pid, flush=True)\nthreading.Event().wait()\n"
-    error = here.fails(here.app("blog", {"passenger_wsgi.py": source}, start_timeout=1.5))
+    error = here.fails(here.app("blog", {"passenger_wsgi.py": source}, start_timeout=3.5))
     assert error.category == "timeout"
-    assert "1.5 seconds" in error.summary
+    assert "3.5 seconds" in error.summary
     assert failed_step(error.steps) == "load the application"
-    assert 1.0 < sum(took for _, _, took in error.steps) < 3.0
+    assert 3.0 < sum(took for _, _, took in error.steps) < 10.0
     child = Path(f"/proc/{error.output.split()[1]}/stat")
     assert not child.exists() or child.read_text().rpartition(")")[2].split()[0] == "Z"
 
