@@ -83,6 +83,7 @@ class Server:
             await ended
             accepting.close()
             await self._drain(self._loop.time() + self._timeout * 0.75)
+            self._control.be_deaf()
         finally:
             remove(self._path)
         return 0 if await self._lifespan.shutdown(self._timeout * 0.2) else 1

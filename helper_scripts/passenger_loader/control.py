@@ -60,13 +60,18 @@ class Control:
         fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
 
+    @staticmethod
+    def be_deaf() -> None:
+        """From now on nothing on stdin matters, and no signal of it may meet an interpreter that is ending."""
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
+
     def _heard(self, data: bytes) -> list[bytes]:
         if not data:
             self._is_over = True
             self._ended()
             return []
         *lines, self._held = (self._held + data).split(b"\n")
-        return [line[len(INTERRUPT) :] for line in lines if line.startswith(INTERRUPT)]
+        return [line[len(INTERRUPT) :] for line in lines if line.startswith(INTERRUPT) and line != INTERRUPT]
 
 
 def read_stdin() -> bytes:

@@ -65,6 +65,7 @@ class Server:
             self._control.have_signalled(self._stdin_stirred)
             self._control.look()  # it may have ended before
             self._workers[0].run()  # in the main thread: many libraries want to be there
+            self._control.be_deaf()
         else:
             self._run_threads()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

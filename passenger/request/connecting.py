@@ -51,7 +51,7 @@ def connect(process: Process | RunningProcess, place: Socket | AppSocket) -> soc
     try:
         if scheme == "unix":
             if process.takes_interrupts:
-                sock.bind("")  # the kernel gives it an address, by which the process can be told of this connection
+                give_name(sock)
             sock.connect(address)
             _check_peer(sock, process, place)
         else:
@@ -63,6 +63,14 @@ def connect(process: Process | RunningProcess, place: Socket | AppSocket) -> soc
         sock.close()
         raise
     return sock
+
+
+def give_name(sock: SocketType) -> None:
+    """Let the kernel choose an address for our end, by which the process can be told of this connection."""
+    try:
+        sock.bind("")
+    except OSError:
+        return  # none is left, or the host forbids it: then a process ends where a request could have
 
 
 def _family(scheme: str, host: str) -> socket.AddressFamily:

@@ -19,8 +19,8 @@ from tests.support.probe import wait_until
 from tests.support.running import RunningInstance, free_port, running
 
 LIMIT = 1.0
-LATEST = LIMIT + 5.0
-"""When a 504 is there, on a machine that has other things to do."""
+LATEST = 30.0
+"""When a 504 is there even on a machine with hundreds of other things to do; it is within a second of LIMIT on others."""
 
 PYTHON = """
 import ctypes, os, sys

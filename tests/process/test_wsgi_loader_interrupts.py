@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support.loader import Connection, Loader, loader
+from tests.support.loader import Connection, Loader, loader, request
 
 APP = """
 import os
@@ -143,6 +144,24 @@ def test_a_stream_is_cut_and_closed_once(threads: int) -> None:
         other.send({"PATH_INFO": "/fine"})
         assert other.response()[2] == b"/fine"
         assert made.errors().count("stream closed\n") == 1
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_request_without_a_name_is_nobody_s(threads: int) -> None:
+    """A connection that has no address is not meant by an empty name."""
+    with serving(threads) as (made, begun), socket.socket(socket.AF_UNIX) as nameless:
+        nameless.connect(made.path)
+        nameless.sendall(request({"PATH_INFO": "/wait"}))
+        begun.wait_for("/wait")
+        assert made.process.stdin is not None
+        made.process.stdin.write(b"interrupt \ninterrupt\n")
+        made.process.stdin.flush()
+        (made.folder / "go").touch()
+        answer = b""
+        while b"/wait" not in answer:
+            piece = nameless.recv(65536)
+            assert piece, "it was cut"
+            answer += piece
 
 
 def test_only_the_request_that_is_named() -> None:
