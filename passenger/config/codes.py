@@ -46,6 +46,7 @@ _CROSS: Final = {
     "E313": "the name of the startup file does not tell the application's type",
     "E314": "a listener of PROXY protocol without anybody to take it from",
     "E315": "an application's user or group is among the readers of its instance",
+    "E316": "the program of a hook is no absolute path",
     "E340": "a limit of memory is not below the one that ends processes",
     "E341": "a limit leaves nothing to the application",
     "E350": "a cache without the buffers that it is filled from",

@@ -14,6 +14,7 @@ from passenger.config.build import Built
 from passenger.config.diagnostics import Path
 from passenger.config.document import Document
 from passenger.config.findings import Findings
+from passenger.config.hooks import EVENTS
 from passenger.config.instance import Instance
 from passenger.config.model import App
 from passenger.config.routes import check_routes
@@ -140,6 +141,15 @@ def _instance(name: str, instance: Instance, findings: Findings, document: Docum
                 label=f"add `{missing}` beside it",
             )
     _proxies(name, instance, findings, document)
+    for event in EVENTS:
+        command = getattr(instance.hooks, event)
+        if command and not command[0].startswith("/"):
+            findings.add(
+                "E316",
+                ("instances", name, "hooks", event),
+                f"the program of a hook is no absolute path: {printable(command[0])}",
+                help='hooks have no folder of their own; a line for the shell is `["/bin/sh", "-c", "..."]`',
+            )
     nginx: Path = ("instances", name, "nginx", "listen")
     admin: Path = ("instances", name, "admin", "listen")
     for path in (nginx, admin):

@@ -13,6 +13,7 @@ from passenger.config.cross import listeners
 from passenger.config.diagnostics import Path
 from passenger.config.document import Document
 from passenger.config.findings import Findings
+from passenger.config.hooks import EVENTS
 from passenger.config.host import Host
 from passenger.config.instance import Instance
 from passenger.config.model import InstanceConfig
@@ -53,6 +54,7 @@ class InstanceChecks:
         if self._me.uid == 0:
             self._accounts(name, instance)
         self._readers(name, instance)
+        self._hooks(name, instance)
 
     def check_machine(self, instances: Sequence[str]) -> None:
         """What concerns every instance alike."""
@@ -166,10 +168,10 @@ class InstanceChecks:
         return f"cannot be read by {me.name}" if self._access.closed(me, file, "read") else ""
 
     def _binary(self, name: str, instance: Instance) -> None:
-        binary = instance.nginx.binary
-        if binary is None:
-            return
-        path: Path = ("instances", name, "nginx", "binary")
+        if (binary := instance.nginx.binary) is not None:
+            self._program(binary, ("instances", name, "nginx", "binary"))
+
+    def _program(self, binary: str, path: Path) -> None:
         found = binary if "/" in binary else self._host.which(binary)
         try:
             facts = self._access.facts(found) if found else None
@@ -179,6 +181,11 @@ class InstanceChecks:
             self._findings.add("E405", path, f"there is no program {printable(binary)}", label="not found")
         elif not facts.is_file or not facts.mode & 0o111:
             self._findings.add("E405", path, f"{printable(binary)} is no executable file", label="cannot be run")
+
+    def _hooks(self, name: str, instance: Instance) -> None:
+        for event in EVENTS:
+            if command := getattr(instance.hooks, event):
+                self._program(command[0], ("instances", name, "hooks", event))
 
     def _access_log(self, name: str, instance: Instance) -> None:
         log = instance.nginx.access_log

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from passenger.config.declare import key
+from passenger.config.hooks import Hooks
 from passenger.config.patterns import ADDRESS_PATTERN
 from passenger.config.units import KIB, MIB
 
@@ -106,7 +107,9 @@ class Watchdog:
         unit="duration",
         reload="live",
     )
-    start_timeout: float = key("The core must report ready within this time.", default=60.0, unit="duration", minimum=1)
+    start_timeout: float = key(
+        "The core must report ready within this time.", default=60.0, unit="duration", minimum=1, reload="live"
+    )
     max_crashes: int = key(
         "More crashes than this of one component within `crash_window` end the instance with a non-zero status.",
         default=10,
@@ -247,3 +250,4 @@ class Instance:
     watchdog: Watchdog = key("The watchdog.", table=Watchdog)
     nginx: Nginx = key("The web server in front.", table=Nginx)
     admin: Admin = key("Probes, and who may look.", table=Admin)
+    hooks: Hooks = key("Programs that are run when something happens.", table=Hooks)

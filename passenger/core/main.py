@@ -21,6 +21,8 @@ from passenger.config.paths import InstancePaths
 from passenger.config.resolved import decode
 from passenger.core.api import CoreApi
 from passenger.core.feedback import Feedback
+from passenger.core.hook_run import HookRunner, hook_identity
+from passenger.core.hooks import HookTable
 from passenger.core.instance_core import InstanceCore
 from passenger.core.memory_guard import MemoryGuard
 from passenger.core.own_pages import OwnPages
@@ -41,6 +43,7 @@ from passenger.posix.bounds import own_bounds
 from passenger.posix.cgroup import visible_cpus, visible_memory
 from passenger.posix.delegation import AppCgroups, own_cgroup
 from passenger.posix.meter import Meter
+from passenger.posix.users import SystemAccounts
 from passenger.request.cgi import client_of
 from passenger.request.handler import RequestHandler
 from passenger.request.healthcheck import check_health
@@ -102,8 +105,9 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
         on_descriptor=take_output,
     )
     core.feedback = feedback
+    hooks = _hooks(config, core, pool, handler, loop, log)
     traffic = _traffic(launch, core, pool, handler, probes, feedback, log)
-    api = _api(launch, core, RestartVerbs(pool, clock), traffic, recent, log)
+    api = _api(launch, core, RestartVerbs(pool, clock), traffic, hooks, recent, log)
     await api.listen(socket.socket(fileno=launch.sockets["core_api"]))
     if "core_api_ro" in launch.sockets:
         await api.listen_to_readers(socket.socket(fileno=launch.sockets["core_api_ro"]))
@@ -117,6 +121,7 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     feedback.send({"event": "ready"})
     await core.until_ended()
     restart_files.close()
+    await hooks.close()
     limits.close()
     api.close()
     feedback.close()
@@ -150,6 +155,7 @@ def _api(
     core: InstanceCore,
     restarts: RestartVerbs,
     traffic: TrafficVerbs,
+    hooks: HookTable,
     recent: RecentLines,
     log: Log,
 ) -> CoreApi:
@@ -160,6 +166,7 @@ def _api(
             "health": core.health_verb,
             "server": core.server_verb,
             "restarted": restarts.restarted,
+            "hooks": hooks.status,
         },
         private={"backtraces": core.backtraces_verb, "logs": recent.logs},
         changing={
@@ -242,6 +249,30 @@ def _show_own_pages(
     pages = OwnPages(context, handler.show, log)
     pages.apply(config.apps)
     core.followers.append(lambda new: pages.apply(new.apps))
+
+
+def _hooks(
+    config: InstanceConfig,
+    core: InstanceCore,
+    pool: Pool,
+    handler: RequestHandler,
+    loop: asyncio.AbstractEventLoop,
+    log: Log,
+) -> HookTable:
+    """The operator's programs, following each reload."""
+    section = config.instance.core
+    runner = HookRunner(loop=loop, identity=lambda: hook_identity(section, SystemAccounts()), log=log.child("hook"))
+    hooks = HookTable(instance=config.name, run=runner.run, log=log.child("hook"))
+    hooks.apply(config.instance.hooks)
+    pool.tell_of_events(hooks.tell)
+    handler.timekeeper.notify = hooks.tell
+
+    def follow(new: InstanceConfig) -> None:
+        hooks.apply(new.instance.hooks)
+        hooks.tell("after_reload", {})
+
+    core.followers.append(follow)
+    return hooks
 
 
 def take_output(descriptor: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from typing import Any, Final
 
 from passenger.clock import Clock
@@ -17,10 +18,15 @@ QUIET: Final = 10.0
 """Seconds between two lines about full queues of one application: a flood of requests is no flood of lines."""
 
 
+Notify = Callable[[str, dict[str, object]], None]
+"""(event, facts): for who wants to act on what happens, by the names of `config.hooks`."""
+
+
 class Journal:
-    """Writes the pool's events to the log."""
+    """Writes the pool's events to the log, and tells those of them that hooks wait for."""
 
     def __init__(self, log: Log, clock: Clock) -> None:
+        self.notify: Notify = lambda _event, _facts: None
         self._log = log
         self._clock = clock
         self._told_full: dict[str, float] = {}
@@ -33,6 +39,7 @@ class Journal:
 
     def ready(self, process: Process) -> None:
         self._log.info("process ready", app=process.group.name, pid=process.pid, seconds=f"{process.spawn_seconds:.2f}")
+        self.notify("attached_process", {"app": process.group.name, "pid": process.pid})
 
     def spawner_broke(self, spawning: Spawning, failure: SpawnError, error: Exception) -> None:
         """A failed start is logged by the spawner; this is a bug in a spawner."""
@@ -42,6 +49,12 @@ class Journal:
     def start_failed(self, spawning: Spawning, failure: SpawnError) -> None:
         """What the spawner does not know of."""
         self._log.error(failure.summary, app=spawning.group.name, error_id=failure.error_id)
+
+    def could_not_start(self, spawning: Spawning, failure: SpawnError) -> None:
+        """Whoever logs it."""
+        self.notify(
+            "spawn_failed", {"app": spawning.group.name, "reason": failure.summary, "error_id": failure.error_id}
+        )
 
     def backing_off(self, group: Group, now: float) -> None:
         """After a failed start: when the next one is made."""
@@ -81,6 +94,7 @@ class Journal:
             {"app": process.group.name, "pid": process.pid, "how": str(exit_), "age": f"{lifetime:.1f}s"}
             | ({"sessions": process.sessions} if process.sessions else {}),
         )
+        self.notify("detached_process", {"app": process.group.name, "pid": process.pid, "reason": str(exit_)})
 
     def refused(self, refusal: Refusal) -> None:
         if refusal.reason is not RefusalReason.QUEUE_FULL:
@@ -89,6 +103,7 @@ class Journal:
         if now - self._told_full.get(refusal.app, -QUIET) >= QUIET:
             self._told_full[refusal.app] = now
             self._log.warn("queue full: requests are refused with 503", app=refusal.app)
+            self.notify("queue_full", {"app": refusal.app})
 
     def close_failed(self, error: Exception) -> None:
         self._log.error("closing a spawner failed", error=f"{type(error).__name__}: {error}")

@@ -11,6 +11,7 @@ from typing import Final
 
 from passenger.pool import events as ev
 from passenger.pool.conditions import Conditions
+from passenger.pool.journal import Journal, Notify
 from passenger.pool.ledger import Ledger
 from passenger.pool.model import Group, Process, ProcessState
 
@@ -23,8 +24,14 @@ class Orders(abc.ABC):
     _ledger: Ledger
     _conditions: Conditions
 
+    _journal: Journal
+
     @abc.abstractmethod
     def _step(self, event: ev.Event) -> None: ...
+
+    def tell_of_events(self, notify: Notify) -> None:
+        """From now on somebody is told what the log is told, as far as hooks are for it."""
+        self._journal.notify = notify
 
     # One process
 

@@ -108,6 +108,8 @@ class Starts:
             event = SpawnFailed(spawning, failure, self._clock.wall())
         else:
             event = Ready(spawning, running)
+        if isinstance(event, SpawnFailed):
+            self._journal.could_not_start(spawning, event.error)
         self._report(event)
 
     async def _until_healthy(self, spawning: Spawning, running: RunningProcess, check_health: CheckHealth) -> None:

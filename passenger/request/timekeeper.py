@@ -8,6 +8,7 @@ Rules.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from passenger.request.troubled import TroubledProcess
@@ -24,6 +25,8 @@ class Timekeeper:
     """Calls requests off, and looks after the processes that had them."""
 
     def __init__(self, handler: RequestHandler) -> None:
+        self.notify: Callable[[str, dict[str, object]], None] = lambda _event, _facts: None
+        """(event, facts): for hooks."""
         self._handler = handler
         self._troubled: dict[Process, TroubledProcess] = {}
 
@@ -39,6 +42,7 @@ class Timekeeper:
         self._handler.events.warn(
             "request over time", app=process.group.name, pid=process.pid, request=what, interrupted=told
         )
+        self.notify("max_request_time_reached", {"app": process.group.name, "pid": process.pid, "reason": what})
         connection.call_off(told=told)
         troubled = self._troubled.get(process)
         if troubled is None:

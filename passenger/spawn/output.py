@@ -95,12 +95,13 @@ class Capture:
 class LogStream:
     """One stream of one process on its way to the log, within its allowance."""
 
-    def __init__(self, *, log: Log, app: str, pid: int, stream: str) -> None:
+    def __init__(self, *, log: Log, app: str, pid: int, stream: str, said: str = "app") -> None:
+        """`said` is what `app` names: another word for what is no application."""
         self.dropped = 0
         """Bytes, over the life of the process."""
         self._log = log
-        self._prefix = f"App {app}[{pid}] {stream}: "
-        self._fields = {"app": app, "pid": pid, "stream": stream}
+        self._prefix = f"{said.capitalize()} {app}[{pid}] {stream}: "
+        self._fields = {said: app, "pid": pid, "stream": stream}
         self._lines = Lines()
         self._allowance = LOGGED_PER_TICK
         self._unsaid = 0

@@ -64,6 +64,7 @@ def test_example_shows_every_key() -> None:
         "apps": document["apps"]["blog"],
         "instances.core": document["instances"]["main"]["core"],
         "instances.watchdog": document["instances"]["main"]["watchdog"],
+        "instances.hooks": document["instances"]["main"]["hooks"],
         "instances.nginx": document["instances"]["main"]["nginx"],
         "instances.nginx.listen": {
             **document["instances"]["main"]["nginx"]["listen"][1],
