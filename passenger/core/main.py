@@ -42,6 +42,7 @@ from passenger.pool.pool import Pool
 from passenger.posix.bounds import own_bounds
 from passenger.posix.cgroup import visible_cpus, visible_memory
 from passenger.posix.delegation import AppCgroups, own_cgroup
+from passenger.posix.heap import give_back
 from passenger.posix.meter import Meter
 from passenger.posix.users import SystemAccounts
 from passenger.request.cgi import client_of
@@ -308,4 +309,5 @@ def _take_signals(loop: asyncio.AbstractEventLoop, core: InstanceCore) -> None:
 def _settle_memory() -> None:
     """What is alive now lives as long as the core: keep the collector from walking it for every request."""
     gc.collect()
+    give_back()
     gc.freeze()

@@ -15,6 +15,7 @@ from passenger.errors import EXIT_FAILED, PassengerError
 from passenger.instance.pidfile import pid_file
 from passenger.instance.plan import PLAN_FD_VARIABLE, Plan, from_descriptor
 from passenger.log import Log
+from passenger.posix.heap import give_back
 from passenger.posix.prctl import become_subreaper, forbid_dumps
 from passenger.posix.sockets import peer_groups
 from passenger.watchdog import verbs
@@ -74,6 +75,7 @@ def _live(plan: Plan, loop: Loop, clock: Clock, log: Log, around: Surroundings, 
             house.interior.on_new_sockets = lambda: _listen(apis, house)
             supervisor.begin()
             gc.collect()
+            give_back()
             gc.freeze()
             loop.run()
         return supervisor.status
