@@ -56,6 +56,7 @@ READ_A_FILE = sorted(
     key
     for key, target in COMMANDS.items()
     if target not in PLAIN
+    and key not in ABOUT_AN_INSTANCE  # without one there is nothing to compare a file with
     and (
         "--config" in option_names(target) or {parameter.name for parameter in click_command(target).params} & {"file"}
     )

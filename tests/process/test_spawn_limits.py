@@ -100,6 +100,7 @@ def test_a_forked_process_has_those_of_its_preloader(here: Place) -> None:
     assert run(spawn()) == [EXPECTED, EXPECTED]
 
 
+@pytest.mark.root("a lower nice value")
 def test_what_needs_a_right_is_set_from_outside_before_the_loader_runs(here: Place) -> None:
     """A lower nice value needs root: the child waits for it, and has it when it is ready."""
     if not own_bounds().may_hurry:

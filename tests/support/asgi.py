@@ -20,7 +20,7 @@ from wsproto.events import AcceptConnection, CloseConnection, Event, RejectConne
 
 from passenger import resources
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 OURS = sysconfig.get_path("purelib")
 """Where Passenger's own uvicorn is."""
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from passenger import resources
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class SocketHTTP(http.client.HTTPConnection):

@@ -18,7 +18,7 @@ from pathlib import Path
 from passenger import resources
 
 PASSWORD = "secret"
-DEADLINE = 10.0
+DEADLINE = 60.0
 
 
 class Connection:

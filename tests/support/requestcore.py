@@ -26,7 +26,7 @@ from tests.support.fakepool import FakePool
 
 T = TypeVar("T")
 SECRET = b"0123456789abcdef0123456789abcdef"
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 def block(pairs: Mapping[str, str] | None = None, *, app: str = "blog", length: int = 0, **more: str) -> bytes:

@@ -76,7 +76,7 @@ class Place:
         for path, text in (files if files is not None else {"passenger_wsgi.py": HELLO}).items():
             (folder / path).parent.mkdir(exist_ok=True)
             (folder / path).write_text(text)
-        keys.setdefault("start_timeout", 20.0)
+        keys.setdefault("start_timeout", 60.0)  # of a busy machine
         keys["env"] = {key: EnvValue(value) for key, value in keys.get("env", {}).items()}
         return App(app_root=str(folder), **keys)
 

@@ -25,7 +25,7 @@ from passenger.webserver.binary import find
 from passenger.wire.control import Decoder, encode
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 CORE = r"""
 import json, os, socket, subprocess, sys
