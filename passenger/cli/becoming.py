@@ -3,11 +3,13 @@
 Rules.
 1. exec, not fork: nothing of the command line's memory stays, and the pid that a supervisor knows is the watchdog's.
 2. Plans travel on inherited anonymous memory only (they hold secrets).
+3. A signal that means stop waits for the watchdog's handlers: a PID 1 without handlers would never see it.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
@@ -28,7 +30,9 @@ def become_watchdog(plans: Sequence[Plan], environ: Mapping[str, str]) -> NoRetu
     environment = dict(environ) | {PLAN_FD_VARIABLE: ",".join(map(str, descriptors))}
     sys.stdout.flush()
     sys.stderr.flush()
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
     try:
         os.execve(command[0], command, environment)  # noqa: S606 - an argv list, no shell
     except OSError as error:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
         raise HostError(f"cannot run {command[0]}: {error.strerror}") from error

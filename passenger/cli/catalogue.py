@@ -37,6 +37,8 @@ COMMANDS = {
     "doctor": ("passenger.cli.doctor:doctor", "Check this host, the configuration, and what runs."),
     "reopen-logs": ("passenger.cli.reopen_logs:reopen_logs", "Open log files anew after a rotation."),
     "completion": ("passenger.cli.completion:completion", "Print a script that completes commands in your shell."),
+    "sbom": ("passenger.cli.sbom:sbom", "Print what this installation is made of (CycloneDX)."),
+    "container": ("passenger.cli.container:container", "The entry point of the container images."),
     "version": ("passenger.cli.version:version", "Show the version."),
     "complete": ("passenger.cli.completion:complete", ""),
     "resolve-plan": ("passenger.cli.resolve_plan:resolve_plan", ""),
@@ -76,8 +78,8 @@ PROGRAMS = {
 }
 """Programs that are one command each."""
 
-PLAIN = frozenset({"passenger.cli.health:health"})
-"""Commands that parse their own arguments because they must cost as little as possible."""
+PLAIN = frozenset({"passenger.cli.health:health", "passenger.cli.container:container"})
+"""Commands that parse their own arguments: they must cost as little as possible, or pass them on."""
 
 _INTRODUCTIONS = {
     "": "The Passenger application server: one TOML file, one command, nginx in front, a watchdog behind.",

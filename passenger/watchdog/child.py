@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 DEFAULTED: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGALRM)
+STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 class Child:
@@ -89,10 +90,13 @@ def runs_as(pid: int, *, user: int, group: int, proc: str = "/proc") -> bool:
 
 
 def default_signals() -> None:
-    """What our own parent ignored or blocked (nohup, a careless init) is not passed on to children."""
+    """What our own parent ignored or blocked (nohup, a careless init) is not passed on to children.
+
+    STOPPING stay blocked until `Signals` can deliver them: as PID 1 they would be lost, not deadly.
+    """
     for number in DEFAULTED:
         signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.pthread_sigmask(signal.SIG_SETMASK, STOPPING)
 
 
 def describe(status: int) -> str:

@@ -86,6 +86,7 @@ def _become(
     """The child's way; ends in the new program or in an exit."""
     try:
         signal.set_wakeup_fd(-1)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the watchdog's own start blocks some
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the interpreter ignores it; programs expect the default
         os.setsid()
         os.umask(umask)

@@ -112,7 +112,7 @@ class Parent:
         self._running.discard(child)
         if status:
             self._log.error(f"the watchdog of instance {child.name} {describe(status)}")
-        self.status = max(self.status, status if status >= 0 else EXIT_FAILED)
+        self.status = max(self.status, status if status >= 0 else 128 - status)
         self._stop_if_over()
 
     def _stop_if_over(self) -> None:

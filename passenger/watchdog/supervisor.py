@@ -286,7 +286,8 @@ class Supervisor:
                 self._house.listeners.close()
             case m.Announce():
                 self._house.announce(self.plan)
-                self._log.info("ready", urls=" ".join(self.plan.urls.values()))
+                timeout = f"{self.plan.drain_timeout:g}s"
+                self._log.info("ready", urls=" ".join(self.plan.urls.values()), drain_timeout=timeout)
             case m.Exit(status, reason):
                 self._exit(status, reason)
 

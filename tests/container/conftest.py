@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support import images
 from tests.support.engine import USUAL_SOCKET, Engine, an_engine
 
 _until_the_end = contextlib.ExitStack()
@@ -35,3 +39,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def engine() -> Engine:
     return Engine(os.environ.get("DOCKER_HOST", USUAL_SOCKET))
+
+
+@pytest.fixture(scope="session")
+def base(engine: Engine) -> str:
+    return images.build(engine, "base")
+
+
+@pytest.fixture(scope="session")
+def full(engine: Engine) -> str:
+    return images.build(engine, "full")
+
+
+@pytest.fixture(scope="session")
+def builder(engine: Engine) -> str:
+    return images.builder(engine)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that every user of a container can read, too."""
+    with tempfile.TemporaryDirectory(prefix="ppc", dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
