@@ -48,6 +48,7 @@ CONFIG_COMMANDS = {
     "show": ("passenger.cli.config_show:show", "The configuration in effect, with the origin of every value."),
     "diff": ("passenger.cli.config_diff:diff", "What a reload would change, key by key, and what that would do."),
     "render": ("passenger.cli.config_render:render", "The files for nginx (or Apache) that an instance would use."),
+    "convert": ("passenger.cli.config_convert:convert", "A passenger.toml from files of Passenger, or a Procfile."),
     "schema": ("passenger.cli.config_schema:schema", "The JSON schema of passenger.toml, for editors."),
     "keys": ("passenger.cli.config_keys:keys", "Every key: type, default, unit, since when, reload or restart."),
 }

@@ -109,9 +109,7 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     hooks = _hooks(config, core, pool, handler, loop, log)
     traffic = _traffic(launch, core, pool, handler, probes, feedback, log)
     api = _api(launch, core, RestartVerbs(pool, clock), traffic, hooks, recent, log)
-    await api.listen(socket.socket(fileno=launch.sockets["core_api"]))
-    if "core_api_ro" in launch.sockets:
-        await api.listen_to_readers(socket.socket(fileno=launch.sockets["core_api_ro"]))
+    await _listen(launch, api)
     handler.listen(socket.socket(fileno=launch.sockets["request"]), client_of(config.instance.web_server))
     handler.listen(socket.socket(fileno=launch.sockets["request_http"]), UpgradeClient)
     limits = _limits(config, core, pool, cgroups, loop, clock, log)
@@ -126,6 +124,13 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     limits.close()
     api.close()
     feedback.close()
+
+
+async def _listen(launch: CoreLaunch, api: CoreApi) -> None:
+    """Answer on the control sockets that the watchdog has made."""
+    await api.listen(socket.socket(fileno=launch.sockets["core_api"]))
+    if "core_api_ro" in launch.sockets:
+        await api.listen_to_readers(socket.socket(fileno=launch.sockets["core_api_ro"]))
 
 
 def _traffic(
