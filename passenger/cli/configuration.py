@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from passenger.config.load import Loaded
     from passenger.config.model import Config
     from passenger.config.ports import OwnPorts
+    from passenger.config.target import Target
 
 LOCAL_FILE = "passenger.toml"
 SYSTEM_FILE = "/etc/passenger/passenger.toml"
@@ -71,6 +72,7 @@ def judge(
     host: Host | None,
     text: str | None = None,
     own_ports: OwnPorts | None = None,
+    target: Target | None = None,
     read_secrets: bool | None = None,
     read_env_files: bool | None = None,
 ) -> Loaded:
@@ -91,6 +93,7 @@ def judge(
             cwd=cwd,
             host=host,
             own_ports=own_ports,
+            target=target,
             read_secrets=read_secrets,
             read_env_files=read_env_files,
         )

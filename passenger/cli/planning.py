@@ -106,6 +106,7 @@ def make_plan(
         log_level=instance.log_level,
         log_format=instance.log_format,
         drain_timeout=instance.watchdog.drain_timeout,
+        drain_delay=instance.watchdog.drain_delay,
         start_timeout=instance.watchdog.start_timeout,
         max_crashes=instance.watchdog.max_crashes,
         crash_window=instance.watchdog.crash_window,

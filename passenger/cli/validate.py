@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,13 @@ from passenger import __version__
 from passenger.cli.colour import wants_colour
 from passenger.cli.configuration import find_file, judge, report_on, validation_host
 from passenger.cli.options import examples, format_option, set_option
+from passenger.cli.target import KINDS, read_target
 from passenger.errors import EXIT_INVALID_CONFIGURATION, EXIT_OK
 
 if TYPE_CHECKING:
     from passenger.config.load import Loaded
     from passenger.config.ports import OwnPorts
+    from passenger.config.target import Kind
 
 STDIN = "-"
 
@@ -28,24 +31,57 @@ STDIN = "-"
         "passenger validate /etc/passenger/passenger.toml --deny-warnings",
         "passenger validate --no-environment --format sarif passenger.toml",
         "cat passenger.toml | passenger validate -",
+        "passenger validate --target container --manifest compose.yaml",
+        "kubectl kustomize overlays/prod | passenger validate --target kubernetes --manifest - passenger.toml",
     )
 )
 @click.argument("file", metavar="[FILE|-]", required=False)
 @format_option("text", "json", "sarif", "github")
 @click.option("--no-environment", is_flag=True, help="Leave out the checks of this host: folders, users, ports.")
+@click.option(
+    "--target",
+    type=click.Choice(KINDS),
+    help="Check for another place than this host: what is possible there, and does it fit what the manifest says?",
+)
+@click.option(
+    "--manifest",
+    metavar="FILE",
+    help="Kubernetes manifest, Compose file or systemd unit that runs it; `-` reads standard input.",
+)
+@click.option("--service", metavar="NAME", help="The workload, container or service of the manifest that is meant.")
 @click.option("--deny-warnings", is_flag=True, help="Exit with 78 for warnings too.")
 @set_option
-def validate(*, file: str | None, form: str, no_environment: bool, deny_warnings: bool, sets: tuple[str, ...]) -> int:
+def validate(
+    *,
+    file: str | None,
+    form: str,
+    no_environment: bool,
+    target: Kind | None,
+    manifest: str | None,
+    service: str | None,
+    deny_warnings: bool,
+    sets: tuple[str, ...],
+) -> int:
     """Check a configuration: syntax, keys and values, contradictions, and whether this host can run it.
+
+    With --target kubernetes or container, which is not this host, whether that place can run it.
 
     FILE is ./passenger.toml, else /etc/passenger/passenger.toml, when left out; `-` reads standard input.
     Exit status 0: valid. 78: not.
     """
+    if file == STDIN and manifest == STDIN:
+        raise click.UsageError("standard input is either the configuration or the manifest")
     cwd = str(Path.cwd())
     text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if file == STDIN else None
     name = STDIN if text is not None else find_file(file, cwd=cwd)
-    host = None if no_environment else validation_host()
-    loaded = judge(name, text=text, environ=os.environ, flags=sets, cwd=cwd, host=host, own_ports=_own_ports(name, cwd))
+    place, problems = read_target(target, manifest, service)
+    host = None if no_environment or target in {"kubernetes", "container"} else validation_host()
+    own_ports = _own_ports(name, cwd) if host else None
+    loaded = judge(
+        name, text=text, environ=os.environ, flags=sets, cwd=cwd, host=host, own_ports=own_ports, target=place
+    )
+    if problems:
+        loaded = replace(loaded, config=None, diagnostics=(*problems, *loaded.diagnostics))
     failed = loaded.config is None or (deny_warnings and bool(loaded.diagnostics))
     if form == "text":
         colour = wants_colour(sys.stderr, os.environ)

@@ -1,6 +1,7 @@
 """Every code of a configuration diagnostic with its one-line meaning. A code never changes its meaning.
 
-E1xx files and TOML, E2xx shape, E3xx keys that contradict each other, E4xx this host; W likewise for warnings.
+E1xx files and TOML, E2xx shape, E3xx keys that contradict each other, E4xx this host, E5xx the place
+where it is to run; W likewise for warnings.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from passenger.config.reading_codes import READING_CODES
+from passenger.config.target_codes import TARGET_CODES
 
 _SHAPE: Final = {
     "E201": "`config_version` is missing",
@@ -90,5 +92,5 @@ _HOST: Final = {
     "W420": "the memory limits allow more than there is",
 }
 
-CODES: Final[Mapping[str, str]] = MappingProxyType({**READING_CODES, **_SHAPE, **_CROSS, **_HOST})
+CODES: Final[Mapping[str, str]] = MappingProxyType({**READING_CODES, **_SHAPE, **_CROSS, **_HOST, **TARGET_CODES})
 """Code -> meaning."""

@@ -1,7 +1,8 @@
 """What validation says: one Diagnostic per mistake, with the exact place and one suggestion.
 
 Codes: E1xx TOML syntax and files, E2xx shape (unknown key, wrong type, bad value), E3xx keys that contradict each
-other, E4xx this host; W.. likewise for warnings. A code never changes its meaning.
+other, E4xx this host, E5xx the place
+where it is to run; W.. likewise for warnings. A code never changes its meaning.
 """
 
 from __future__ import annotations
@@ -44,7 +45,22 @@ class Diagnostic:
     """Anchor in docs/configuration.md, such as `apps.spawn_method`."""
     severity: Severity = "error"
     excerpt: tuple[tuple[int, str], ...] = ()
-    """Numbered lines around the spans, for a file that never became part of a document (E1xx)."""
+    """Numbered lines around the spans, for a file that never became part of a document (E1xx, manifests)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A place in a file that is no part of the configuration, with that file's lines."""
+
+    span: Span
+    label: str
+    lines: tuple[str, ...]
+
+    @property
+    def excerpt(self) -> tuple[tuple[int, str], ...]:
+        """The line and the one before."""
+        first = max(self.span.line - 1, 1)
+        return tuple(enumerate(self.lines[first - 1 : self.span.line], first))
 
 
 @dataclass(frozen=True, slots=True)

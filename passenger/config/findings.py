@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-from passenger.config.diagnostics import Diagnostic, Path, Severity, Span
+from passenger.config.diagnostics import Diagnostic, Elsewhere, Path, Severity, Span
 from passenger.config.document import Document
 from passenger.config.keys import anchor
 from passenger.log import printable
@@ -42,13 +42,13 @@ class Findings:
         label: str = "",
         help: str = "",  # noqa: A002 - the word of the diagnostic
         also: tuple[Place, ...] = (),
+        elsewhere: Elsewhere | None = None,
         docs: str | None = None,
     ) -> None:
         """Note one mistake; the code's first letter tells errors from warnings."""
         if (code, path) in self._said:
             return
         self._said.add((code, path))
-        severity: Severity = "warning" if code.startswith("W") else "error"
         span = self.span(path, at)
         if span is None:  # without a caret there is nothing that the label could stand behind
             label, help = "", "; ".join(text for text in (label, help) if text)  # noqa: A001
@@ -60,9 +60,27 @@ class Findings:
                 path=path,
                 label=label,
                 help=help,
-                related=tuple((place, text) for where, part, text in also if (place := self.span(where, part))),
+                related=(
+                    *((place, text) for where, part, text in also if (place := self.span(where, part))),
+                    *(((elsewhere.span, elsewhere.label),) if elsewhere else ()),
+                ),
                 docs=anchor(path) if docs is None else docs,
-                severity=severity,
+                severity=_severity(code),
+                excerpt=elsewhere.excerpt if elsewhere else (),
+            )
+        )
+
+    def blame(self, code: str, message: str, at: Elsewhere | None, *, help: str = "") -> None:  # noqa: A002
+        """Note a mistake of a file that is no part of the configuration."""
+        self.found.append(
+            Diagnostic(
+                code=code,
+                message=message,
+                span=at.span if at else None,
+                label=at.label if at else "",
+                help=help,
+                severity=_severity(code),
+                excerpt=at.excerpt if at else (),
             )
         )
 
@@ -94,6 +112,10 @@ class Findings:
     def _setter(self, path: Path) -> str:
         origin = self.document.origin(path)
         return f" (set by {origin})" if origin.kind in {"flag", "variable"} else ""
+
+
+def _severity(code: str) -> Severity:
+    return "warning" if code.startswith("W") else "error"
 
 
 def table_name(path: Path) -> str:

@@ -101,6 +101,14 @@ class Core:
 class Watchdog:
     """`[instances.NAME.watchdog]`: the process that keeps the others alive."""
 
+    drain_delay: float = key(
+        "On stop, readiness fails at once and requests are served as ever for this long; then `drain_timeout` begins. "
+        "For load balancers that send requests until they notice, such as those of Kubernetes (`5s`).",
+        default=0.0,
+        unit="duration",
+        reload="live",
+        example="5s",
+    )
     drain_timeout: float = key(
         "On stop, requests in progress get this long to finish before everything is ended.",
         default=60.0,

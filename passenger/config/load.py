@@ -1,8 +1,9 @@
 """`load`: one call from a file to a valid configuration or to everything that is wrong with it.
 
 Rules.
-1. Stages: reading (E1xx), shape (E2xx), contradictions (E3xx), this host (E4xx). All mistakes of a stage are reported
-   together; a later stage speaks only about parts in which no earlier one found a mistake.
+1. Stages: reading (E1xx), shape (E2xx), contradictions (E3xx), this host (E4xx), the place where it is to run (E5xx).
+   All mistakes of a stage are reported together; a later stage speaks only about parts in which no earlier one found a
+   mistake.
 2. `validate`, `start` and `reload` all go through here: what one accepts, the others accept.
 3. Nothing is written, bound or logged, and no right is needed but to read the files.
 """
@@ -23,6 +24,7 @@ from passenger.config.model import Config
 if TYPE_CHECKING:
     from passenger.config.host import Host
     from passenger.config.ports import OwnPorts
+    from passenger.config.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ def load(
     cwd: str,
     host: Host | None,
     own_ports: OwnPorts | None = None,
+    target: Target | None = None,
     read_secrets: bool | None = None,
     read_env_files: bool | None = None,
 ) -> Loaded:
@@ -50,6 +53,7 @@ def load(
 
     `host` None leaves out everything about this machine (`--no-environment`): secret files and env files are not opened
     either, unless `read_secrets` or `read_env_files` ask for it.
+    `target` is where it is to run, when that is another place than this (E5xx).
     `own_ports` knows what running instances of this configuration listen on: those ports may be in use.
     """
     read_secrets = host is not None if read_secrets is None else read_secrets
@@ -58,7 +62,7 @@ def load(
     if document is None:
         return Loaded(None, None, tuple(problems))
     findings = Findings(document, secrets_were_read=read_secrets)
-    config = _check(document, findings, host, environ, own_ports, read_env_files=read_env_files)
+    config = _check(document, findings, host, environ, own_ports, target, read_env_files=read_env_files)
     diagnostics = (*problems, *findings.found)
     failed = any(item.severity == "error" for item in diagnostics)
     return Loaded(None if failed else config, document, diagnostics)
@@ -70,6 +74,7 @@ def _check(
     host: Host | None,
     environ: Mapping[str, str],
     own_ports: OwnPorts | None,
+    target: Target | None,
     *,
     read_env_files: bool,
 ) -> Config | None:
@@ -84,4 +89,8 @@ def _check(
         from passenger.config.host import check
 
         check(document, built, findings, host=host, environ=environ, own_ports=own_ports)
+    if target is not None:
+        from passenger.config.target_checks import TargetChecks
+
+        TargetChecks(document, built, findings, target).check()
     return built.config

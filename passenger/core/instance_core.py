@@ -1,6 +1,7 @@
 """The core, assembled: RequestHandler + ApplicationPool, the verbs of its API and the commands of the watchdog.
 
-Life: starting (applications are being started, requests already queue) -> running -> draining -> gone.
+Life: starting (applications are being started, requests already queue) -> running -> draining (first, told to
+`leave`, only by name: readiness fails, all else goes on) -> gone.
 
 Rules.
 1. Requests are accepted before the first application is ready: they queue, they are not refused.
@@ -83,6 +84,8 @@ class InstanceCore:
         match message.get("command"):
             case "drain":
                 self._begin_drain(float(message.get("timeout", 0.0)))
+            case "leave":
+                self._probes.draining = True
             case "close_tunnels":
                 self._handler.close_tunnels()
             case "reload":
@@ -105,7 +108,7 @@ class InstanceCore:
             self._ended.set()
 
     def _begin_drain(self, timeout: float) -> None:
-        if self._probes.draining:
+        if self._drain is not None:
             self.stop_now("told to stop a second time")
             return
         self._probes.draining = True

@@ -55,6 +55,7 @@ class Plan:
     reasons to stderr (exit 78 or another non-zero status)."""
     log_level: str
     log_format: str
+    drain_delay: float
     drain_timeout: float
     start_timeout: float
     max_crashes: int

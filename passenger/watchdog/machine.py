@@ -4,21 +4,23 @@ What it decides.
 1. Start: the core, when it is ready nginx, when that is ready too the instance is announced. A component that
    fails before the first announcement is the error state: everything is stopped, exit 1.
 2. Run: a crashed component is restarted with back-off; more crashes than the budget allows end the instance, exit 1.
-3. Drain: nginx first (it stops accepting while the core still serves), then the core, within one deadline; a part of
+3. Leave, when there is a `drain_delay`: the core fails readiness, all else runs as it does; then the drain begins.
+4. Drain: nginx first (it stops accepting while the core still serves), then the core, within one deadline; a part of
    it is kept for the core. A core that crashes while nginx drains is restarted: requests may wait in nginx for it.
-4. A second stop, or the deadline, asks the rest to terminate at once; a third stop, or patience's end, kills.
+5. A second stop, or the deadline, asks the rest to terminate at once; a third stop, or patience's end, kills.
 
 Nothing here knows a pid, a socket or the time of day; `now` is monotonic seconds. Timers are events.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 from passenger.watchdog.backoff import HEALTHY_AFTER, Backoff
 from passenger.watchdog.component import TABLE, TIMERS, Do, Event, Outcome, State
+from passenger.watchdog.limits import Limits
+from passenger.watchdog.phases import QUIET, Happening, Phase
 
 CORE: Final = "core"
 NGINX: Final = "nginx"
@@ -28,32 +30,6 @@ PATIENCE: Final = 5.0
 CORE_SHARE: Final = 0.2
 """Part of the drain deadline that is kept for the core, at most CORE_RESERVE seconds."""
 CORE_RESERVE: Final = 10.0
-
-
-class Phase(enum.Enum):
-    """Where the instance is in its life."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    DRAINING = "draining"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-    FAILED = "failed"
-
-
-class Happening(enum.Enum):
-    """What happens to the instance."""
-
-    BEGIN = "begin"
-    STOP = "stop"
-    STOP_FAST = "stop fast"
-    NGINX_DEADLINE = "nginx deadline"
-    DRAIN_DEADLINE = "drain deadline"
-    KILL_DEADLINE = "kill deadline"
-    READY = "component ready"
-    CRASHED = "component crashed"
-    STOPPED = "component stopped"
-    HEALTHY = "component healthy"
 
 
 class Component(NamedTuple):
@@ -81,6 +57,10 @@ class Announce(NamedTuple):
     """Everything is up for the first time."""
 
 
+class Leave(NamedTuple):
+    """Have the core fail readiness and do all else as before."""
+
+
 class StopAccepting(NamedTuple):
     """Close the addresses for clients: new connections are refused, not left hanging."""
 
@@ -96,7 +76,7 @@ class Exit(NamedTuple):
     """"" when the instance stopped as asked."""
 
 
-Action = Component | SetTimer | CancelTimer | Announce | StopAccepting | Say | Exit
+Action = Component | SetTimer | CancelTimer | Announce | Leave | StopAccepting | Say | Exit
 
 
 class Part:
@@ -110,15 +90,6 @@ class Part:
         self.why = ""
         self.restarts = 0
         self.backoff = Backoff()
-
-
-class Limits(NamedTuple):
-    """The configured times (seconds) and counts."""
-
-    start_timeout: float
-    drain_timeout: float
-    max_crashes: int
-    crash_window: float
 
 
 class Machine:
@@ -216,6 +187,17 @@ class Machine:
         self.failure = reason
         return [Say("error", reason), *self._hasten("", now)]
 
+    def _leave(self, _: str, now: float) -> list[Action]:
+        delay = self.limits.drain_delay
+        if not delay:
+            return self._drain("", now)
+        self.phase = Phase.LEAVING
+        said = Say("info", f"stopping: not ready any more; requests are served for {delay:g} s as before")
+        return [said, Leave(), SetTimer("", Happening.DELAY_OVER, delay)]
+
+    def _is_back_to_leave(self, name: str, _: float) -> list[Action]:
+        return [Say("info", f"{name} is back"), *([Leave()] if name == CORE else [])]
+
     def _drain(self, _: str, now: float) -> list[Action]:
         self.phase = Phase.DRAINING
         timeout = self.limits.drain_timeout
@@ -256,6 +238,8 @@ class Machine:
     def _hasten(self, _: str, now: float) -> list[Action]:
         """Ask everything to terminate now."""
         actions: list[Action] = []
+        if self.phase is Phase.LEAVING:
+            actions.append(CancelTimer("", Happening.DELAY_OVER))
         if self.phase is Phase.DRAINING:
             actions += [CancelTimer("", Happening.NGINX_DEADLINE), CancelTimer("", Happening.DRAIN_DEADLINE)]
         self.phase = Phase.STOPPING
@@ -298,11 +282,17 @@ class Machine:
         (Phase.STARTING, Happening.READY): _advance,
         (Phase.STARTING, Happening.CRASHED): _fail_start,
         (Phase.STARTING, Happening.HEALTHY): _is_healthy,
-        (Phase.RUNNING, Happening.STOP): _drain,
+        (Phase.RUNNING, Happening.STOP): _leave,
         (Phase.RUNNING, Happening.STOP_FAST): _hasten,
         (Phase.RUNNING, Happening.READY): _is_back,
         (Phase.RUNNING, Happening.CRASHED): _restart,
         (Phase.RUNNING, Happening.HEALTHY): _is_healthy,
+        (Phase.LEAVING, Happening.STOP): _hasten,
+        (Phase.LEAVING, Happening.STOP_FAST): _hasten,
+        (Phase.LEAVING, Happening.DELAY_OVER): _drain,
+        (Phase.LEAVING, Happening.READY): _is_back_to_leave,
+        (Phase.LEAVING, Happening.CRASHED): _restart,
+        (Phase.LEAVING, Happening.HEALTHY): _is_healthy,
         (Phase.DRAINING, Happening.STOP): _hasten,
         (Phase.DRAINING, Happening.STOP_FAST): _hasten,
         (Phase.DRAINING, Happening.NGINX_DEADLINE): _cut_nginx,
@@ -318,26 +308,3 @@ class Machine:
         (Phase.STOPPING, Happening.STOPPED): _finish_if_idle,
     }
     """What is done in a phase when something happens. A pair that is in neither table is a mistake in this file."""
-
-
-QUIET: Final = {
-    Phase.STARTING: (Happening.NGINX_DEADLINE, Happening.DRAIN_DEADLINE, Happening.KILL_DEADLINE, Happening.STOPPED),
-    Phase.RUNNING: (
-        Happening.BEGIN,
-        Happening.NGINX_DEADLINE,
-        Happening.DRAIN_DEADLINE,
-        Happening.KILL_DEADLINE,
-        Happening.STOPPED,
-    ),
-    Phase.DRAINING: (Happening.BEGIN, Happening.KILL_DEADLINE),
-    Phase.STOPPING: (
-        Happening.BEGIN,
-        Happening.NGINX_DEADLINE,
-        Happening.DRAIN_DEADLINE,
-        Happening.READY,
-        Happening.HEALTHY,
-    ),
-    Phase.STOPPED: tuple(Happening),
-    Phase.FAILED: tuple(Happening),
-}
-"""What cannot happen, or means nothing any more, in a phase."""

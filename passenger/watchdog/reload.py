@@ -23,8 +23,9 @@ RESOLVE_TIMEOUT: Final = 60.0
 CORE_TIMEOUT: Final = 60.0
 
 LIVE: Final = frozenset({
-    "core_config", "shown_config", "config_files", "urls", "log_level", "drain_timeout", "start_timeout",
-    "max_crashes", "crash_window", "nginx_files", "nginx_listen", "nginx_log_file", "reload_argv", "waiting_keys",
+    "core_config", "shown_config", "config_files", "urls", "log_level", "drain_delay", "drain_timeout",
+    "start_timeout", "max_crashes", "crash_window", "nginx_files", "nginx_listen", "nginx_log_file", "reload_argv",
+    "waiting_keys",
 })  # fmt: skip
 """Fields of a Plan that a reload can change; a change of any other needs a restart of the instance."""
 

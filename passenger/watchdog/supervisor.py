@@ -24,8 +24,10 @@ from passenger.watchdog.command import Command, Result
 from passenger.watchdog.component import Do, Event, State
 from passenger.watchdog.core_process import CoreProcess
 from passenger.watchdog.house import House
+from passenger.watchdog.limits import limits_of
 from passenger.watchdog.loop import Timer
 from passenger.watchdog.nginx import Nginx
+from passenger.watchdog.phases import Happening, Phase
 from passenger.watchdog.reload import Reload
 
 LONGEST_PATIENCE: Final = 60.0
@@ -48,7 +50,7 @@ class Supervisor:
         self._log = log
         managed = plan.nginx_mode == "managed"
         self.machine = m.Machine((m.CORE, m.NGINX) if managed else (m.CORE,), limits_of(plan))
-        self._timers: dict[tuple[str, Event | m.Happening], Timer] = {}
+        self._timers: dict[tuple[str, Event | Happening], Timer] = {}
         self._actions: deque[m.Action] = deque()
         self._acting = False
         self._core = CoreProcess(
@@ -94,7 +96,7 @@ class Supervisor:
     # From outside
 
     def begin(self) -> None:
-        self._happened(m.Happening.BEGIN)
+        self._happened(Happening.BEGIN)
         self._caretaker.begin()
 
     def signalled(self, number: int) -> None:
@@ -115,7 +117,7 @@ class Supervisor:
         self._house.announcer.notify("STOPPING=1")
         if self._reload is not None:
             self._reload.abandon("the instance is being stopped")
-        self._happened(m.Happening.STOP_FAST if fast else m.Happening.STOP)
+        self._happened(Happening.STOP_FAST if fast else Happening.STOP)
 
     def reload(self, answer: Answer) -> None:
         """Answers when it is done, or at once when it cannot be done now."""
@@ -123,7 +125,7 @@ class Supervisor:
             self._reload_again = True
             answer({"ok": False, "error": "a reload is in progress; another one follows it"})
             return
-        if self.machine.phase is not m.Phase.RUNNING:
+        if self.machine.phase is not Phase.RUNNING:
             answer({"ok": False, "error": f"the instance is {self.machine.phase.value}, it cannot be reloaded now"})
             return
 
@@ -200,7 +202,7 @@ class Supervisor:
 
     # Events
 
-    def _happened(self, what: m.Happening) -> None:
+    def _happened(self, what: Happening) -> None:
         self._carry_out(self.machine.happened(what, self._loop.clock.monotonic()))
 
     def _component(self, name: str, event: Event, why: str = "") -> None:
@@ -282,6 +284,8 @@ class Supervisor:
                 self._cancel(name, event)
             case m.Say(level, text):
                 self._log.write(level, text, {})
+            case m.Leave():
+                self._core.send({"command": "leave"})
             case m.StopAccepting():
                 self._house.listeners.close()
             case m.Announce():
@@ -322,14 +326,14 @@ class Supervisor:
         else:
             nginx.signal(signal.SIGTERM if do is Do.TERMINATE else signal.SIGKILL)
 
-    def _elapsed(self, name: str, event: Event | m.Happening) -> None:
+    def _elapsed(self, name: str, event: Event | Happening) -> None:
         self._timers.pop((name, event), None)
         if isinstance(event, Event):
             self._component(name, event)
         else:
             self._happened(event)
 
-    def _cancel(self, name: str, event: Event | m.Happening) -> None:
+    def _cancel(self, name: str, event: Event | Happening) -> None:
         if (timer := self._timers.pop((name, event), None)) is not None:
             timer.cancel()
 
@@ -338,13 +342,3 @@ class Supervisor:
         self._house.announcer.failed(reason or "the instance was stopped before it was ready")
         self._house.log_pipe.close()
         self._house.orphans.sweep(self._loop.stop)
-
-
-def limits_of(plan: Plan) -> m.Limits:
-    """The watchdog's own numbers of a plan."""
-    return m.Limits(
-        start_timeout=plan.start_timeout,
-        drain_timeout=plan.drain_timeout,
-        max_crashes=plan.max_crashes,
-        crash_window=plan.crash_window,
-    )

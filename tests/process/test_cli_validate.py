@@ -228,3 +228,40 @@ def test_version(tmp_path: Path) -> None:
     """For people and for programs."""
     assert passenger("version", cwd=tmp_path).stdout.startswith("passenger ")
     assert json.loads(passenger("version", "--format", "json", cwd=tmp_path).stdout)["passenger"]
+
+
+MANIFEST = """services:
+  web:
+    image: passenger-in-python:python
+    mem_limit: 512m
+    stop_grace_period: 70s
+    ports: ["80:18099"]
+"""
+
+
+def test_target(project: Path) -> None:
+    """The place where it is to run instead of this host; what a manifest says is compared, its own lines are shown."""
+    (project / "passenger.toml").write_text(GOOD.replace("127.0.0.1", "0.0.0.0").replace('"."', '"/srv/not/here"'))
+    (project / "compose.yaml").write_text(MANIFEST)
+    there = ("validate", "--target", "container", "--manifest")
+    done = passenger(*there, "compose.yaml", cwd=project)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "passenger.toml: valid\n", "")
+    (project / "compose.yaml").write_text(MANIFEST.replace("18099", "8000"))
+    done = passenger(*there, "compose.yaml", cwd=project)
+    assert done.returncode == 78
+    assert "nothing listens on port 8000" in done.stderr
+    assert 'ports: ["80:8000"]' in done.stderr
+    found = json.loads(passenger(*there, "compose.yaml", "--format", "json", cwd=project).stdout)
+    assert [(one["code"], one["file"], one["start"]["line"]) for one in found["diagnostics"]] == [
+        ("E513", "compose.yaml", 6)
+    ]
+
+
+def test_target_without_its_manifest(project: Path) -> None:
+    """A manifest that cannot be read is said beside the configuration's own mistakes; options that lack another are usage."""
+    done = passenger("validate", "--target", "container", "--manifest", "nowhere.yaml", cwd=project)
+    assert done.returncode == 78
+    assert "error[E501]: the manifest nowhere.yaml cannot be read: No such file" in done.stderr
+    assert passenger("validate", "--target", "container", cwd=project).returncode == 78, "it listens on loopback"
+    assert passenger("validate", "--manifest", "compose.yaml", cwd=project).returncode == 2
+    assert passenger("validate", "-", "--target", "kubernetes", "--manifest", "-", cwd=project).returncode == 2

@@ -114,6 +114,7 @@ def make_plan(
         reload_argv=[sys.executable, "-c", "import sys; sys.stdout.write(sys.stdin.read())"],
         log_level="debug",
         log_format="text",
+        drain_delay=0.0,
         drain_timeout=10.0,
         start_timeout=10.0,
         max_crashes=10,

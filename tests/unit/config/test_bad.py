@@ -2,21 +2,26 @@
 
 `UPDATE_GOLDEN=1 pytest tests/unit/config/test_bad.py` writes the texts anew; each is to be read by a person then.
 A file may say on its first lines what surrounds it: `# host: NAME` (a machine of `fake_host`), `# flag: A=B`,
-`# env: NAME=VALUE`. Without a host the stage E4xx is left out.
+`# env: NAME=VALUE`, `# target: KIND [MANIFEST [SERVICE]]`. Without a host the stage E4xx is left out.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from passenger.config.codes import CODES
 from passenger.config.diagnostics import Diagnostic
 from passenger.config.load import Loaded, load
+from passenger.config.manifest import ManifestError
+from passenger.config.manifests import described
 from passenger.config.report_text import render
+from passenger.config.target import Kind, Target, without_manifest
 from tests.unit.config.fake_host import named
 
 BAD = Path(__file__).parent / "bad"
@@ -36,12 +41,28 @@ SHOWN_ELSEWHERE = {
 
 
 def _loaded(case: str) -> Loaded:
-    settings = re.findall(rb"^# (host|flag|env): (.*)$", (BAD / case).read_bytes(), re.MULTILINE)
+    settings = re.findall(rb"^# (host|flag|env|target): (.*)$", (BAD / case).read_bytes(), re.MULTILINE)
     told = [(kind.decode(), value.decode()) for kind, value in settings]
     host = next((named(value) for kind, value in told if kind == "host"), None)
     environ = dict(value.split("=", 1) for kind, value in told if kind == "env")
     flags = [value for kind, value in told if kind == "flag"]
-    return load(case, environ=environ, flags=flags, cwd=str(BAD), host=host)
+    target, problems = _target(next((value for kind, value in told if kind == "target"), ""))
+    loaded = load(case, environ=environ, flags=flags, cwd=str(BAD), host=host, target=target)
+    return replace(loaded, config=None, diagnostics=(*problems, *loaded.diagnostics)) if problems else loaded
+
+
+def _target(setting: str) -> tuple[Target | None, tuple[Diagnostic, ...]]:
+    kind, manifest, service, *_ = [*setting.split(), "", "", ""]
+    if not kind:
+        return None, ()
+    place = cast("Kind", kind)
+    if not manifest:
+        return without_manifest(place), ()
+    text = (BAD / manifest).read_text()
+    try:
+        return described(place, text, manifest, service or None), ()
+    except ManifestError as error:
+        return None, (error.diagnostic(tuple(text.splitlines())),)
 
 
 @pytest.mark.parametrize("case", CASES)

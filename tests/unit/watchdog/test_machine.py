@@ -7,26 +7,25 @@ import random
 import pytest
 
 from passenger.watchdog.component import TABLE, TIMERS, Do, Event, Outcome, State
+from passenger.watchdog.limits import Limits
 from passenger.watchdog.machine import (
     CORE,
     NGINX,
     PATIENCE,
-    QUIET,
     Action,
     Announce,
     CancelTimer,
     Component,
     Exit,
-    Happening,
-    Limits,
+    Leave,
     Machine,
-    Phase,
     Say,
     SetTimer,
     StopAccepting,
 )
+from passenger.watchdog.phases import QUIET, Happening, Phase
 
-LIMITS = Limits(start_timeout=60.0, drain_timeout=50.0, max_crashes=10, crash_window=60.0)
+LIMITS = Limits(start_timeout=60.0, drain_delay=0.0, drain_timeout=50.0, max_crashes=10, crash_window=60.0)
 
 
 def machine(*, nginx: bool = True, limits: Limits = LIMITS) -> Machine:
@@ -294,3 +293,50 @@ def test_random_walks_end_in_one_exit(seed: int, *, nginx: bool) -> None:
     assert len(world.exits) == 1
     assert world.machine.phase in {Phase.STOPPED, Phase.FAILED}
     assert (world.exits[0].status == 0) == (world.machine.phase is Phase.STOPPED)
+
+
+DELAYED = LIMITS._replace(drain_delay=5.0)
+
+
+def test_leaving_comes_before_the_drain() -> None:
+    """With a delay only readiness ends at first: nothing is told to stop, no address is closed."""
+    made = running(limits=DELAYED)
+    actions = made.happened(Happening.STOP, 10.0)
+    assert [action for action in actions if not isinstance(action, Say)] == [
+        Leave(),
+        SetTimer("", Happening.DELAY_OVER, 5.0),
+    ]
+    actions = made.happened(Happening.DELAY_OVER, 15.0)
+    assert made.phase is Phase.DRAINING
+    assert StopAccepting() in actions
+    assert SetTimer("", Happening.DRAIN_DEADLINE, 50.0) in actions, "the drain has all of its own time"
+
+
+def test_a_core_that_crashes_while_leaving_comes_back_not_ready() -> None:
+    """It serves the rest of the delay, and load balancers are not called back."""
+    made = running(limits=DELAYED)
+    made.happened(Happening.STOP, 10.0)
+    assert (CORE, Do.START) in told(made.component_event(CORE, Event.GONE, 11.0, "was killed"))
+    assert Leave() in made.component_event(CORE, Event.READY, 12.0)
+    assert Leave() not in made.component_event(NGINX, Event.GONE, 12.5, "was killed")
+    assert Leave() not in made.component_event(NGINX, Event.READY, 13.0)
+    assert made.phase is Phase.LEAVING
+
+
+@pytest.mark.parametrize("second", [Happening.STOP, Happening.STOP_FAST])
+def test_a_second_stop_while_leaving_is_fast(second: Happening) -> None:
+    """Whoever asks twice does not want to wait."""
+    made = running(limits=DELAYED)
+    made.happened(Happening.STOP, 10.0)
+    actions = made.happened(second, 11.0)
+    assert CancelTimer("", Happening.DELAY_OVER) in actions
+    assert told(actions) == [(CORE, Do.TERMINATE), (NGINX, Do.TERMINATE)]
+    assert made.phase is Phase.STOPPING
+
+
+def test_who_is_not_ready_yet_need_not_leave() -> None:
+    """No load balancer sends anything to an instance that was never ready."""
+    made = machine(limits=DELAYED)
+    made.happened(Happening.BEGIN, 0.0)
+    made.happened(Happening.STOP, 1.0)
+    assert made.phase is Phase.DRAINING
