@@ -177,5 +177,6 @@ def _codes() -> str:
     rows = "\n".join(f"| {code} | {meaning} |" for code, meaning in CODES.items())
     return (
         '<a id="codes"></a>\n## Codes\n\nE1xx: files and TOML. E2xx: shape. E3xx: keys that contradict each other. '
-        f"E4xx: this host. E5xx: the place where it is to run (`validate --target`). W: warnings.\n\n| Code | Meaning |\n| --- | --- |\n{rows}\n"
+        "E4xx: this host. E5xx: the place where it is to run (`validate --target`). W: warnings."
+        f"\n\n| Code | Meaning |\n| --- | --- |\n{rows}\n"
     )
