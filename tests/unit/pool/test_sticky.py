@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def pin(world: World, process: str, *waiters: str) -> list[str]:
     return words
 
 
-def busy(**keys: int) -> World:
+def busy(**keys: Any) -> World:
     """p1 and p2, each with a session: w1 has p2, w2 has p1."""
     world = World(a=app(max_instances=2, **keys), size=2).with_ready("a", 2)
     assert world.arrive("a", "w1", "w2") == ["grant w1 p2", "grant w2 p1"]
