@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from passenger import __version__
 from passenger.cli.readers import reader_ids
+from passenger.config.accounts import Account, Accounts
 from passenger.config.bounds import Bounds, needs_root
 from passenger.config.ids import numeric_id
 from passenger.config.model import InstanceConfig
@@ -26,7 +27,7 @@ from passenger.config.resolved import encode
 from passenger.config.values import LOG_WORDS
 from passenger.errors import HostError
 from passenger.instance.plan import Plan
-from passenger.posix.users import Account, Accounts, Identity
+from passenger.posix.users import Identity
 from passenger.webserver.addresses import listens
 from passenger.webserver.binary import NginxBinary, needed_modules
 

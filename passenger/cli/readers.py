@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from passenger.config.accounts import Accounts
 from passenger.errors import HostError
-from passenger.posix.users import Accounts
 
 
 def reader_ids(names: Sequence[str], accounts: Accounts) -> tuple[list[int], list[int]]:

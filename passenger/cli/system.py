@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 def planning_host() -> PlanningHost:
     """This machine, for planning."""
     from passenger.cli.spawning import app_identity
+    from passenger.config.accounts import SystemAccounts
     from passenger.posix.bounds import own_bounds
     from passenger.posix.cgroup import visible_cpus
-    from passenger.posix.users import SystemAccounts
     from passenger.webserver import render
     from passenger.webserver.urls import urls
 

@@ -7,9 +7,7 @@ Rules.
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 import shutil
 import stat
 import sys
@@ -19,6 +17,7 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Final, Protocol
 
 from passenger import resources
+from passenger.config.accounts import Account, SystemAccounts
 from passenger.config.bounds import Bounds
 from passenger.config.build import Built
 from passenger.config.document import Document
@@ -28,6 +27,7 @@ from passenger.config.ids import numeric_id
 if TYPE_CHECKING:
     from passenger.config.ports import OwnPorts
 
+_ACCOUNTS: Final = SystemAccounts()
 _NET_BIND_SERVICE: Final = 10
 """Bit of CAP_NET_BIND_SERVICE in CapEff."""
 
@@ -88,6 +88,7 @@ class Host(Protocol):
     def person(self, name: str) -> Person | None: ...
     def person_by_id(self, uid: int) -> Person | None: ...
     def group(self, name: str) -> int | None: ...
+    def group_exists(self, gid: int) -> bool: ...
     def which(self, program: str, path: str | None = None) -> str | None:
         """A program in PATH, or in the folders that another PATH names."""
         ...
@@ -196,23 +197,20 @@ class SystemHost:
             return False
 
     def person(self, name: str) -> Person | None:
-        try:
-            return _person(pwd.getpwnam(name))
-        except KeyError:
-            uid = numeric_id(name)
-            return None if uid is None else self.person_by_id(uid)
+        if found := _person(_ACCOUNTS.user(name)):
+            return found
+        uid = numeric_id(name)
+        return None if uid is None else self.person_by_id(uid)
 
     def person_by_id(self, uid: int) -> Person | None:
-        try:
-            return _person(pwd.getpwuid(uid))
-        except KeyError:
-            return None
+        return _person(_ACCOUNTS.user_by_id(uid))
 
     def group(self, name: str) -> int | None:
-        try:
-            return grp.getgrnam(name).gr_gid
-        except KeyError:
-            return numeric_id(name)
+        gid = _ACCOUNTS.group(name)
+        return numeric_id(name) if gid is None else gid
+
+    def group_exists(self, gid: int) -> bool:
+        return _ACCOUNTS.group_exists(gid)
 
     def which(self, program: str, path: str | None = None) -> str | None:
         return shutil.which(program, path=path)
@@ -237,6 +235,8 @@ class SystemHost:
         return os.geteuid() == 0
 
 
-def _person(entry: pwd.struct_passwd) -> Person:
-    groups = frozenset(os.getgrouplist(entry.pw_name, entry.pw_gid))
-    return Person(entry.pw_name, entry.pw_uid, entry.pw_gid, groups)
+def _person(account: Account | None) -> Person | None:
+    if account is None:
+        return None
+    groups = frozenset(_ACCOUNTS.groups_of(account.name, account.gid))
+    return Person(account.name, account.uid, account.gid, groups)

@@ -1,20 +1,14 @@
-"""Whom an application would run as on this machine, told with the place of every wrong key.
-
-The rules are those of the spawner (`passenger.posix.users`): explicit `user`, else the owner of the startup file
-unless that is root, else `default_user`; explicit `group`, else the user's own, else the default's; never root.
-"""
+"""Whom an application would run as on this machine, by the spawner's rules, told with the place of every wrong key."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from passenger.config.access import Access
+from passenger.config.accounts import Account
 from passenger.config.cross import app_key
-from passenger.config.diagnostics import Path
 from passenger.config.document import Document
 from passenger.config.findings import Findings
 from passenger.config.host import Host, Person
-from passenger.config.ids import numeric_id
+from passenger.config.identity import NobodyToBe, Wish, choose
 from passenger.config.instance import Core
 from passenger.config.model import App
 from passenger.log import printable
@@ -34,8 +28,7 @@ class RunAs:
         """Who runs the application; None when that is reported as an error."""
         if self._me.uid != 0:
             return self._ordinary(name, app)
-        user = self._user(name, app, core, startup_file)
-        return self._with_group(name, app, core, user) if user else None
+        return self._switched(name, app, core, startup_file)
 
     def _ordinary(self, name: str, app: App) -> Person | None:
         own = {"user": {self._me.name, str(self._me.uid)}, "group": {str(self._me.gid)}}
@@ -53,76 +46,79 @@ class RunAs:
                 )
         return self._me
 
-    def _user(self, name: str, app: App, core: Core, startup_file: str) -> Person | None:
-        if app.user is not None:
-            path = app_key(self._document, name, "user") or ("apps", name, "user")
-            uid = numeric_id(app.user)
-            if uid and app.group is not None and self._access.person(app.user) is None:
-                return Person(app.user, uid, -1)  # a number needs no account when its group is given too
-            named = self._known(app.user, path)
-            return named if self._not_root(named, path) else None
-        owner = self._host.owner(startup_file)
-        if owner and (found := self._access.person_by_id(owner)):
-            return found
-        path = ("instances", app.instance or "", "core", "default_user")
-        found = self._known(core.default_user, path)
-        return found if self._not_root(found, path) else None
+    def _switched(self, name: str, app: App, core: Core, startup_file: str) -> Person | None:
+        wish = Wish(
+            user=app.user,
+            group=app.group,
+            owner=self._host.owner(startup_file),
+            default_user=core.default_user,
+            default_group=core.default_group,
+        )
+        try:
+            choice = choose(wish, _HostAccounts(self._host, self._access))
+        except NobodyToBe as refusal:
+            self._report(refusal, name, app)
+            return None
+        return Person(choice.account.name, choice.account.uid, choice.gid, choice.groups)
 
-    def _known(self, user: str, path: Path) -> Person | None:
-        found = self._access.person(user)
-        if found is None:
-            self._findings.add(
-                "E406",
-                path,
-                f"there is no user {self._findings.quote(path, user)} on this machine",
-                label="unknown user",
-                help=f"create it (`useradd --system {printable(user)}`), or name another",
-            )
-        return found
-
-    def _not_root(self, person: Person | None, path: Path) -> bool:
-        if person is not None and person.uid == 0:
-            self._findings.add(
-                "E408",
-                path,
-                "applications never run as root",
-                label="this is user root (uid 0)",
-                help="name an ordinary user; one of its own for each application is best",
-            )
-        return person is not None and person.uid != 0
-
-    def _with_group(self, name: str, app: App, core: Core, user: Person) -> Person | None:
-        base: Path = ("instances", app.instance or "", "core")
-        if app.group is not None:
-            path = app_key(self._document, name, "group") or ("apps", name, "group")
-            gid = self._gid(app.group, path)
-        elif user.gid > 0:
-            path, gid = ("apps", name, "user"), user.gid
-        elif core.default_group is not None:
-            path = (*base, "default_group")
-            gid = self._gid(core.default_group, path)
+    def _report(self, refusal: NobodyToBe, name: str, app: App) -> None:
+        if refusal.key in {"user", "group"}:
+            path = app_key(self._document, name, refusal.key) or ("apps", name, refusal.key)
         else:
-            path = (*base, "default_user")
-            default = self._access.person(core.default_user)
-            gid = default.gid if default else user.gid
-        if gid == 0:
-            self._findings.add(
-                "E408",
-                path,
-                "applications never run with the group root",
-                label="leads to group root (gid 0)",
-                help="name another `group`",
-            )
-        return replace(user, gid=gid, groups=user.groups - {0}) if gid else None
-
-    def _gid(self, group: str, path: Path) -> int | None:
-        gid = self._host.group(group)
-        if gid is None:
-            self._findings.add(
+            path = ("instances", app.instance or "", "core", refusal.key)
+        quoted, text = self._findings.quote(path, refusal.name), printable(refusal.name)
+        code, message, label, help_ = {
+            "user-missing": (
+                "E406",
+                f"there is no user {quoted} on this machine",
+                "unknown user",
+                f"create it (`useradd --system {text}`), or name another",
+            ),
+            "group-missing": (
                 "E407",
-                path,
-                f"there is no group {self._findings.quote(path, group)} on this machine",
-                label="unknown group",
-                help=f"create it (`groupadd --system {printable(group)}`), or name another",
-            )
-        return gid
+                f"there is no group {quoted} on this machine",
+                "unknown group",
+                f"create it (`groupadd --system {text}`), or name another",
+            ),
+            "user-is-root": (
+                "E408",
+                "applications never run as root",
+                "this is user root (uid 0)",
+                "name an ordinary user; one of its own for each application is best",
+            ),
+            "group-is-root": (
+                "E408",
+                "applications never run with the group root",
+                "leads to group root (gid 0)",
+                "name another `group`",
+            ),
+        }[refusal.problem]
+        self._findings.add(code, path, message, label=label, help=help_)
+
+
+class _HostAccounts:
+    """The machine's accounts, by the questions that a Host answers."""
+
+    def __init__(self, host: Host, access: Access) -> None:
+        self._host = host
+        self._access = access
+
+    def user(self, name: str) -> Account | None:
+        return _account(self._access.person(name))
+
+    def user_by_id(self, uid: int) -> Account | None:
+        return _account(self._access.person_by_id(uid))
+
+    def group(self, name: str) -> int | None:
+        return self._host.group(name)
+
+    def group_exists(self, gid: int) -> bool:
+        return self._host.group_exists(gid)
+
+    def groups_of(self, name: str, gid: int) -> list[int]:
+        person = self._access.person(name)
+        return [gid] if person is None else [*person.groups]
+
+
+def _account(person: Person | None) -> Account | None:
+    return None if person is None else Account(person.name, person.uid, person.gid, home="/", shell="")

@@ -17,11 +17,13 @@ import subprocess
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from passenger.config.accounts import Accounts
+from passenger.config.identity import Wish
 from passenger.config.instance import Core
 from passenger.log import Log
 from passenger.posix import process
 from passenger.posix.exits import ExitWatch
-from passenger.posix.users import Accounts, Identity, IdentityError, Wish, identity_for
+from passenger.posix.users import Identity, IdentityError, identity_for
 from passenger.spawn.output import LogStream, OutputReader
 
 GRACE: Final = 5.0

@@ -16,6 +16,7 @@ import sys
 import uvloop
 
 from passenger.clock import SystemClock
+from passenger.config.accounts import SystemAccounts
 from passenger.config.model import InstanceConfig
 from passenger.config.paths import InstancePaths
 from passenger.config.resolved import decode
@@ -44,7 +45,6 @@ from passenger.posix.cgroup import visible_cpus, visible_memory
 from passenger.posix.delegation import AppCgroups, own_cgroup
 from passenger.posix.heap import give_back
 from passenger.posix.meter import Meter
-from passenger.posix.users import SystemAccounts
 from passenger.request.cgi import client_of
 from passenger.request.handler import RequestHandler
 from passenger.request.healthcheck import check_health

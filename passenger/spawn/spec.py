@@ -18,11 +18,13 @@ from typing import Final
 
 from passenger import resources
 from passenger.config import apptypes
+from passenger.config.accounts import Accounts, SystemAccounts
 from passenger.config.apptypes import AppType
 from passenger.config.bounds import Bounds
+from passenger.config.identity import Wish
 from passenger.config.model import App
 from passenger.posix.delegation import AppCgroups
-from passenger.posix.users import Accounts, Identity, IdentityError, SystemAccounts, Wish, identity_for
+from passenger.posix.users import Identity, IdentityError, identity_for
 from passenger.spawn import environment
 from passenger.spawn.failure import SpawnFailure
 from passenger.spawn.limits import SpawnLimits, limits_for

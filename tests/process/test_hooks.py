@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
+from passenger.config.accounts import Account, SystemAccounts
 from passenger.config.hooks import Hooks
 from passenger.config.instance import Core
 from passenger.core import hook_run
 from passenger.core.hook_run import HookRunner, hook_identity
 from passenger.core.hooks import QUEUE, HookTable
 from passenger.log import Log
-from passenger.posix.users import Account, Identity, IdentityError, SystemAccounts
+from passenger.posix.users import Identity, IdentityError
 from tests.support.watchdog import wait_gone
 
 DEADLINE = 30.0

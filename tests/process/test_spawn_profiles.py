@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from passenger.config.accounts import Account
 from passenger.config.model import App, EnvValue
 from passenger.errors import PassengerError
-from passenger.posix.users import Account
 from passenger.spawn.environment_report import explain
 from passenger.spawn.spawner import SpawnError
 from tests.support.spawning import Place, TestAccounts, ask, place, run, stopped

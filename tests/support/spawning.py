@@ -19,9 +19,9 @@ import uvloop
 
 from passenger import resources
 from passenger.clock import SystemClock
+from passenger.config.accounts import Account, SystemAccounts
 from passenger.config.model import App, EnvValue
 from passenger.log import Log
-from passenger.posix.users import Account, SystemAccounts
 from passenger.spawn.direct import DirectSpawner
 from passenger.spawn.running import StartedProcess
 from passenger.spawn.spawner import Exit, SpawnError

@@ -11,11 +11,12 @@ import pytest
 
 from passenger.cli.planning import Identities, PlanningHost, identities, make_plan
 from passenger.cli.readers import reader_ids
+from passenger.config.accounts import Account
 from passenger.config.instance import Admin, Core, Instance, Listener, Nginx
 from passenger.config.model import App, EnvValue, InstanceConfig
 from passenger.errors import HostError
 from passenger.instance.plan import Listen, Plan, dump, load
-from passenger.posix.users import Account, Identity
+from passenger.posix.users import Identity
 from passenger.webserver.binary import NginxBinary
 from passenger.webserver.build import parse
 

@@ -81,6 +81,9 @@ class FakeHost:
     def group(self, name: str) -> int | None:
         return GROUPS.get(name)
 
+    def group_exists(self, gid: int) -> bool:
+        return gid in GROUPS.values()
+
     def which(self, program: str, path: str | None = None) -> str | None:
         found = f"{path or '/usr/bin'}/{program}"
         return found if found in self.files else None

@@ -159,6 +159,19 @@ def test_default_group_of_root_is_refused() -> None:
     assert _codes(APP + "[instances.main.core]\ndefault_user = 'wheel'\ndefault_group = 'staff'\n", host) == []
 
 
+def test_the_rules_are_those_of_the_spawner() -> None:
+    """A default user by number with a default group, and a user whose own group has no name."""
+    host = machine()
+    text = APP.replace("/srv/blog", "/srv/empty") + "entry_point = 'blog:app'\n"
+    core = "[instances.main.core]\ndefault_user = '9998'\n"
+    assert "E406" in _codes(text + core, host)
+    assert _codes(text + core + "default_group = 'staff'\n", host) == []
+    host.people = (*host.people, Person("lost", 1004, 4444))
+    text = APP + "user = 'lost'\n"
+    assert _codes(text, host) == []
+    assert _codes(text + "[instances.main.core]\ndefault_group = 'root'\n", host) == ["E408"]
+
+
 def test_own_files_are_complained_about_once() -> None:
     """A closed installation is one error for each user, not for each application."""
     host = machine()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from passenger.config.accounts import Account
 from passenger.config.model import App, AppInherit, EnvValue
-from passenger.posix.users import Account, Identity
+from passenger.posix.users import Identity
 from passenger.spawn import environment
 
 

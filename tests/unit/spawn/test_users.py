@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from passenger.posix.users import Account, Identity, IdentityError, Wish, identity_for
+from passenger.config.accounts import Account
+from passenger.config.identity import Wish
+from passenger.posix.users import Identity, IdentityError, identity_for
 
 USERS = {
     "root": Account("root", 0, 0, "/root", "/bin/bash"),
