@@ -11,6 +11,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from passenger.cli.converted import Converted, put
 from passenger.cli.migration import size
@@ -82,10 +83,20 @@ def convert_nginx(text: str, where: str, into: Converted) -> None:
         into.note(where, "no `passenger_enabled on` was found in a server or location")
 
 
-def _walk(blocks: list[Block], outer: dict[str, list[str]], where: str, into: Converted, *, in_server: bool) -> None:
+def _walk(
+    blocks: list[Block],
+    outer: dict[str, list[str]],
+    where: str,
+    into: Converted,
+    *,
+    in_server: bool,
+    in_location: bool = False,
+) -> None:
     scope = dict(outer)
     for block in blocks:
         name, values = (block.words[0], block.words[1:]) if block.words else ("", [])
+        if not values and not block.is_block:
+            continue
         if name == "include" and not values[0].endswith(("mime.types", "_params")):
             into.note(where, f"`include {values[0]}` was not followed; convert that file, too")
         elif name.startswith(PREFIX) and not in_server:
@@ -97,14 +108,25 @@ def _walk(blocks: list[Block], outer: dict[str, list[str]], where: str, into: Co
             scope[name] = [*scope.get(name, []), *values] if name in {"server_name", "listen"} else values
     if in_server and scope.get("passenger_enabled") == ["on"] and _identity(scope) != _identity(outer):
         _application(scope, where, into)
+    elif in_location:
+        _settings_of_a_part(blocks, scope, where, into)
     for block in blocks:
         if block.is_block and block.words:
             inner = dict(scope)
-            if block.words[0] == "location":
+            is_location = block.words[0] == "location"
+            if is_location:
                 inner[" location"] = block.words[1:]
-                if scope.get("passenger_enabled") == ["on"]:
-                    inner["passenger_enabled"] = ["on"]
-            _walk(block.inner, inner, where, into, in_server=in_server or block.words[0] == "server")
+            in_one = in_server or block.words[0] == "server"
+            _walk(block.inner, inner, where, into, in_server=in_one, in_location=is_location)
+
+
+def _settings_of_a_part(blocks: list[Block], scope: dict[str, list[str]], where: str, into: Converted) -> None:
+    """A location that is no application of its own, but has settings of its own."""
+    named = [block.words[0] for block in blocks if block.words and block.words[0].startswith(PREFIX)]
+    if named:
+        place = f"{where}, location {' '.join(scope[' location'])}"
+        what = ", ".join(f"`{name}`" for name in named)
+        into.note(place, f"{what} left out: settings hold for a whole application; make one with this `base_uri`")
 
 
 def _identity(scope: dict[str, list[str]]) -> list[list[str]]:
@@ -134,13 +156,21 @@ def _application(scope: dict[str, list[str]], where: str, into: Converted) -> No
     _listeners(scope, into, place)
     for name, values in scope.items():
         if name == "client_max_body_size":
-            put(app, ("nginx", "client_max_body_size"), size(values[0]))
+            _body_size(values[0], app, into, place)
         elif name.startswith("env "):
             into.take("env_var", values, app, place)
         elif name.startswith(PREFIX) and name not in {"passenger_enabled", "passenger_app_root"}:
             into.take(name.removeprefix(PREFIX), values, app, place)
     if "app_start_command" in app:
         app["app_type"] = "generic"
+    into.join_twins(app, place)
+
+
+def _body_size(text: str, app: dict[str, Any], into: Converted, place: str) -> None:
+    try:
+        put(app, ("nginx", "client_max_body_size"), size(text))
+    except ValueError:
+        into.note(place, f"`client_max_body_size` was left out: {text!r} is no value of it")
 
 
 def _listeners(scope: dict[str, list[str]], into: Converted, place: str) -> None:
@@ -149,6 +179,8 @@ def _listeners(scope: dict[str, list[str]], into: Converted, place: str) -> None
     taken = {one if isinstance(one, str) else one["address"] for one in listen}
     for index, word in enumerate(words):
         if not re.fullmatch(r"(\d+|[\d.*]+:\d+|\[[0-9a-fA-F:]*\]:\d+)", word):
+            if word.startswith("unix:") or (":" in word and "=" not in word):
+                into.note(place, f"`listen {word}` was left out: an address here is ADDRESS:PORT with numbers")
             continue
         address = f"0.0.0.0:{word}" if word.isdigit() else word.replace("*:", "0.0.0.0:")
         if address in taken:
@@ -161,4 +193,6 @@ def _listeners(scope: dict[str, list[str]], into: Converted, place: str) -> None
             listen.append({"address": address, "tls_certificate": certificate, "tls_certificate_key": key})
             into.note(place, "every server name of a TLS listener has the same certificate here")
         else:
+            if "ssl" in options:
+                into.note(place, f"`listen {word} ssl` is a listener without TLS now: no certificate was found for it")
             listen.append(address)

@@ -27,6 +27,19 @@ class Converted:
             name, number = f"{base}-{number}", number + 1
         return self.apps.setdefault(name, {})
 
+    def join_twins(self, app: dict[str, Any], where: str) -> None:
+        """An application that two servers have, one for each port, is one."""
+        same = ("app_root", "base_uri", "server_names")
+        twins = [
+            name
+            for name, other in self.apps.items()
+            if [other.get(key) for key in same] == [app.get(key) for key in same]
+        ]
+        if len(twins) > 1:
+            if self.apps[twins[0]] != self.apps[twins[1]]:
+                self.note(where, f"the application is there already ({twins[0]}), with other settings, which were kept")
+            del self.apps[twins[1]]
+
     def note(self, where: str, what: str) -> None:
         """Something that a reader has to know, said once."""
         if (line := f"{where}: {what}") not in self.notes:

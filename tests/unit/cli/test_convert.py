@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import tomllib
@@ -10,9 +11,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 from passenger.cli.config_convert import convert
-from passenger.cli.convert_nginx import parse
+from passenger.cli.convert_nginx import convert_nginx, parse
+from passenger.cli.converted import Converted
 from passenger.cli.migration import OPTIONS
 from passenger.config.keys import spec_at
 from passenger.errors import PassengerError
@@ -49,6 +53,7 @@ http {
         passenger_wonder on;
         passenger_max_requests many;
         location / { try_files $uri @app; }
+        location /cable { passenger_app_group_name cable; passenger_max_requests 5; }
         location ~ ^/blog(/.*|$) {
             alias /srv/blog/public$1;
             passenger_base_uri /blog;
@@ -111,7 +116,16 @@ def test_nginx_with_servers_and_locations(tmp_path: Path) -> None:
     assert (blog["app_root"], blog["base_uri"], blog["document_root"]) == ("/srv/blog", "/blog", "/srv/blog/public")
     assert (node["app_root"], node["base_uri"], node["app_type"]) == ("/srv/api", "/api", "node")
     notes = [line for line in result.output.splitlines() if line.startswith("# - ")]
-    for word in ("conf.d", "passenger_root", "`root`", "set_header", "wonder", "'many'", "regular expression"):
+    for word in (
+        "conf.d",
+        "passenger_root",
+        "`root`",
+        "set_header",
+        "wonder",
+        "'many'",
+        "regular expression",
+        "location /cable: `passenger_app_group_name`, `passenger_max_requests` left",
+    ):
         assert any(word in note for note in notes) == (word != "passenger_root"), word
 
 
@@ -178,6 +192,42 @@ def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:
     first = out.read_text()
     assert "File exists" in str(CliRunner().invoke(convert, arguments, standalone_mode=False).exception)
     assert out.read_text() == first
+
+
+WORDS = st.sampled_from([
+    "server", "location", "/x", "{", "{", "}", "}", ";", ";", "listen", "80", "ssl", "unix:/s", "root", "alias", "/srv/a",
+    "server_name", "~x", "a.test", "include", "client_max_body_size", "9x", "'", '"', "#", "$y", "http", "\\",
+    "passenger_enabled on;", "passenger_env_var", "passenger_app_root", "passenger_max_requests", "passenger_base_uri",
+])  # fmt: skip
+
+
+@given(st.lists(WORDS, max_size=40))
+def test_nothing_but_reasons_comes_of_broken_files(words: list[str]) -> None:
+    """Whatever stands in a file of nginx."""
+    with contextlib.suppress(PassengerError):
+        convert_nginx(" ".join(words), "nginx.conf", Converted())
+
+
+def test_one_application_on_two_ports_is_one_application(tmp_path: Path) -> None:
+    """As written by everybody who has TLS; settings that differ are named."""
+    server = "server {{ listen {}; server_name a.test; root /srv/a/public; passenger_enabled on; {} }}\n"
+    text = server.format("80", "") + server.format("443", "passenger_min_instances 3;") + server.format("81", "")
+    result = converted(tmp_path, nginx__conf=text)
+    data = tables(result)
+    assert list(data["apps"]) == ["a-test"]
+    assert data["instances"]["main"]["nginx"]["listen"] == ["0.0.0.0:80", "0.0.0.0:443", "0.0.0.0:81"]
+    assert "with other settings" in result.output
+
+
+def test_listeners_that_cannot_be_taken_over_are_named(tmp_path: Path) -> None:
+    """A Unix socket, and TLS without a certificate."""
+    text = (
+        "server { listen unix:/s; listen 443 ssl; root /srv/a/public; client_max_body_size $x; passenger_enabled on; }"
+    )
+    result = converted(tmp_path, nginx__conf=text)
+    assert tables(result)["instances"]["main"]["nginx"]["listen"] == ["0.0.0.0:443"]
+    for word in ("`listen unix:/s` was left out", "without TLS now", "`client_max_body_size` was left out"):
+        assert word in result.output
 
 
 def test_quotes_and_marks_of_nginx() -> None:
