@@ -52,15 +52,17 @@ def doctor(*, file: str | None, sets: tuple[str, ...], registry: str | None, for
 
 def examine(file: str | None, sets: tuple[str, ...], registry: str | None) -> tuple[list[Finding], bool]:
     """Every finding, and whether the configuration (if there is one) is valid."""
-    from passenger.cli.host_findings import open_files, registry_findings, running_findings, sizing
+    from passenger.cli.host_findings import open_files, registry_findings, room, running_findings, sizing
     from passenger.cli.running import running_instances
-    from passenger.posix.cgroup import visible_cpus, visible_memory
+    from passenger.posix.cgroup import cpu_room, memory_room
 
     findings = list(installation())
     loaded = _loaded(file, sets)
     findings += _configuration(loaded)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    cpus, memory = visible_cpus(), visible_memory()
+    cpu, mem = cpu_room(), memory_room()
+    findings += room(cpu, mem)
+    cpus, memory = cpu.amount, mem.amount
     if loaded is None or loaded.config is None:
         findings += [sizing(cpus, memory, None), open_files(hard, None)]
     else:

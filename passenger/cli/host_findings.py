@@ -16,11 +16,21 @@ from passenger.config.model import InstanceConfig
 from passenger.core.sizing import MEMORY_PER_PROCESS, pool_size
 from passenger.errors import PassengerError
 from passenger.instance.registry import InstanceRecord, find_instances
+from passenger.posix.cgroup import Room
 
 FEW_FILES: Final = 4096
 """Open files with which a busy instance runs out: each request takes two in nginx and two in the core."""
 LITTLE_SPACE: Final = 16 * MIB
 MANY_RESTARTS: Final = 3
+
+
+def room(cpus: Room[float], memory: Room[int | None]) -> Iterator[Finding]:
+    """What may be used here, and who says so."""
+    yield good("CPUs", f"{cpus.amount:g}: {cpus.why}")
+    if memory.amount is None:
+        yield Finding("warn", "memory", "unknown", "set `max_pool_size`: the pool cannot be sized by memory")
+    else:
+        yield good("memory", f"{memory.amount / MIB:.0f} MB: {memory.why}")
 
 
 def sizing(cpus: float, memory: int | None, config: InstanceConfig | None) -> Finding:
@@ -31,7 +41,7 @@ def sizing(cpus: float, memory: int | None, config: InstanceConfig | None) -> Fi
         "memory unknown" if fit is None else f"{(memory or 0) / MIB:.0f} MB / {MEMORY_PER_PROCESS // MIB} MB = {fit}"
     )
     default = pool_size(cpus=cpus, memory=memory)
-    how = f"default {default}: the smaller of {by_cpu} and {by_memory}, at least 2 (limits of the cgroup count)"
+    how = f"default {default}: the smaller of {by_cpu} and {by_memory}, at least 2"
     name = "max_pool_size" if config is None else f"max_pool_size of {config.name}"
     configured = None if config is None else config.instance.core.max_pool_size
     if configured is None:

@@ -1,6 +1,11 @@
-"""How many CPUs and how much memory this process may use: the machine's, cut by every cgroup above us (v1 and v2).
+"""How many CPUs and how much memory this process may use, and why: the machine's, cut by all cgroups above us (v1, v2).
 
-Pure over a root folder: tests hand in a tree of files. A file that is missing or odd sets no limit.
+Pure over a root folder: tests hand in a tree of files.
+
+Rules.
+1. A file that is missing or odd sets no limit.
+2. In a container, what file systems in memory may take counts against its limit, so it is subtracted: a volume of
+   `medium: Memory`, a `tmpfs` with a size. One without a size, or as large as the limit, promises nothing and is not.
 """
 
 from __future__ import annotations
@@ -9,10 +14,17 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, TypeVar
+
+_SYSTEM_MOUNTS: Final = ("/dev", "/proc", "/sys")
+"""Every container has some there, and they are closed or small."""
+_SIZES: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 V1_NO_LIMIT: Final = 1 << 60
 """Bytes; v1 writes a page-rounded 2**63 for "no limit"."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +36,51 @@ class _Mount:
     controllers: frozenset[str]
 
 
-def visible_cpus(*, root: str = "/", affinity: int | None = None) -> float:
+@dataclass(frozen=True, slots=True)
+class Room(Generic[T]):
+    """An amount, and where it comes from in words for people."""
+
+    amount: T
+    why: str
+
+
+def cpu_room(*, root: str = "/", affinity: int | None = None) -> Room[float]:
     """CPUs, possibly a fraction. `affinity`: how many the scheduler lets this process run on (None = ask)."""
     base = Path(root)
-    cpus = float(len(os.sched_getaffinity(0)) if affinity is None else affinity)
-    limits = (_cpu_limit(level, mount) for mount, level in _levels(base))
-    return min((limit for limit in limits if limit is not None and limit < cpus), default=cpus)
+    room = Room(float(len(os.sched_getaffinity(0)) if affinity is None else affinity), "CPUs that it may run on")
+    for mount, level in _levels(base):
+        limit = _cpu_limit(level, mount)
+        if limit is not None and limit < room.amount:
+            room = Room(limit, f"quota of {_shown(base, level)}")
+    return room
+
+
+def memory_room(*, root: str = "/") -> Room[int | None]:
+    """Bytes; None = unknown."""
+    base = Path(root)
+    least, why, in_container = _machine_memory(base), "memory of the machine", False
+    for mount, level in _levels(base):
+        limit = _memory_limit(level, mount)
+        if limit is not None and (least is None or limit < least):
+            least, why = limit, f"limit of {_shown(base, level)}"
+            # Only a container sees a limit on the top of what is mounted: on a host the topmost cgroup has none.
+            in_container = level == base / mount.at.lstrip("/")
+    if least is None or not in_container:
+        return Room(least, why if least is not None else "unknown")
+    volumes = {at: size for at, size in _memory_volumes(base) if size < least}
+    if not volumes or sum(volumes.values()) >= least:
+        return Room(least, why)
+    return Room(least - sum(volumes.values()), f"{why}, without what {' and '.join(volumes)} may take")
+
+
+def visible_cpus(*, root: str = "/", affinity: int | None = None) -> float:
+    """The amount alone."""
+    return cpu_room(root=root, affinity=affinity).amount
 
 
 def visible_memory(*, root: str = "/") -> int | None:
-    """Bytes; None = unknown."""
-    base = Path(root)
-    limits = [_memory_limit(level, mount) for mount, level in _levels(base)]
-    return min((limit for limit in [_machine_memory(base), *limits] if limit is not None), default=None)
+    """The amount alone."""
+    return memory_room(root=root).amount
 
 
 def own_v2_folder(*, root: str = "/") -> Path | None:
@@ -89,6 +133,26 @@ def _mounts(base: Path) -> Iterator[_Mount]:
         if kind[0] in {"cgroup", "cgroup2"}:
             controllers = frozenset(kind[2].split(",")) if len(kind) > 2 else frozenset()
             yield _Mount(kind=kind[0], inside=columns[3], at=columns[4], controllers=controllers)
+
+
+def _memory_volumes(base: Path) -> Iterator[tuple[str, int]]:
+    """Where a file system in memory is mounted that says how large it may become."""
+    for line in _lines(base / "proc/self/mountinfo"):
+        left, _, right = line.partition(" - ")
+        columns, kind = left.split(), right.split()
+        if len(columns) < 6 or len(kind) < 3 or kind[0] != "tmpfs" or "ro" in columns[5].split(","):
+            continue
+        at = columns[4]
+        if any(at == system or at.startswith(f"{system}/") for system in _SYSTEM_MOUNTS):
+            continue
+        for option in kind[2].split(","):
+            name, _, text = option.partition("=")
+            if name == "size" and text.rstrip("kmg").isdigit():
+                yield at, int(text.rstrip("kmg")) * _SIZES[text[len(text.rstrip("kmg")) :]]
+
+
+def _shown(base: Path, level: Path) -> str:
+    return f"/{level.relative_to(base)}"
 
 
 def _cpu_limit(level: Path, mount: _Mount) -> float | None:

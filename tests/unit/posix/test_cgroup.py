@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from passenger.core.sizing import pool_size
-from passenger.posix.cgroup import visible_cpus, visible_memory
+from passenger.posix.cgroup import Room, cpu_room, memory_room, visible_cpus, visible_memory
 
 GIB = 1 << 30
 
@@ -133,3 +133,82 @@ def test_v1_and_v2_side_by_side(tmp_path: Path) -> None:
     assert (cpus, memory) == (3.0, GIB)
     assert pool_size(cpus=cpus, memory=memory) == 8
     assert pool_size(cpus=16, memory=GIB // 2) == 4
+
+
+def test_the_reason_names_the_cgroup_that_decides(tmp_path: Path) -> None:
+    """What `passenger doctor` shows."""
+    root = tree(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/web.slice/passenger.service\n",
+            "proc/self/mountinfo": V2,
+            "sys/fs/cgroup/web.slice/cpu.max": "150000 100000\n",
+            "sys/fs/cgroup/web.slice/passenger.service/memory.max": str(GIB),
+        },
+    )
+    assert cpu_room(root=root, affinity=4) == Room(1.5, "quota of /sys/fs/cgroup/web.slice")
+    assert memory_room(root=root) == Room(GIB, "limit of /sys/fs/cgroup/web.slice/passenger.service")
+    assert cpu_room(root=root, affinity=1) == Room(1.0, "CPUs that it may run on")
+    (tmp_path / "sys/fs/cgroup/web.slice/passenger.service/memory.max").write_text("max")
+    assert memory_room(root=root) == Room(16 * GIB, "memory of the machine")
+
+
+VOLUMES = (
+    "40 20 0:40 / /tmp rw,nosuid - tmpfs tmpfs rw,size=65536k,mode=1777\n"
+    "41 20 0:41 / /run/passenger rw - tmpfs tmpfs rw,size=16m\n"
+    "42 20 0:42 / /cache rw - tmpfs tmpfs rw\n"
+    "43 20 0:43 / /huge rw - tmpfs tmpfs rw,size=67108864k\n"
+    "44 20 0:44 / /dev rw - tmpfs tmpfs rw,size=65536k\n"
+    "45 20 0:45 / /proc/acpi ro - tmpfs tmpfs ro,size=1024k\n"
+    "46 20 0:46 / /etc/secret ro,relatime - tmpfs tmpfs rw,size=131072k\n"
+    "47 20 0:47 / /data rw - ext4 /dev/sda1 rw,size=5m\n"
+)
+
+
+def test_volumes_in_memory_count_against_the_limit_of_a_container(tmp_path: Path) -> None:
+    """E5: what /tmp may take the applications cannot have; without a size nothing is promised."""
+    root = tree(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/\n",
+            "proc/self/mountinfo": V2 + VOLUMES,
+            "sys/fs/cgroup/memory.max": str(GIB),
+        },
+    )
+    why = "limit of /sys/fs/cgroup, without what /tmp and /run/passenger may take"
+    assert memory_room(root=root) == Room(GIB - 80 * 1024 * 1024, why)
+    (tmp_path / "sys/fs/cgroup/memory.max").write_text(str(70 * 1024 * 1024))
+    assert memory_room(root=root).amount == 70 * 1024 * 1024, "volumes that promise all of it say nothing"
+
+
+def test_volumes_of_a_host_do_not_count(tmp_path: Path) -> None:
+    """A service's limit is not what /run and /tmp of the machine are charged to."""
+    root = tree(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/system.slice/passenger.service\n",
+            "proc/self/mountinfo": V2 + VOLUMES,
+            "sys/fs/cgroup/system.slice/passenger.service/memory.max": str(GIB),
+        },
+    )
+    assert memory_room(root=root).amount == GIB
+
+
+def test_a_container_on_v1_that_sees_the_paths_of_the_host(tmp_path: Path) -> None:
+    """cgroupns=host: the mount shows our own cgroup, whatever /proc/self/cgroup calls it."""
+    mounts = (
+        "31 20 0:27 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n"
+        "32 20 0:28 /docker/abc /sys/fs/cgroup/cpu,cpuacct ro - cgroup cgroup rw,cpu,cpuacct\n"
+    )
+    root = tree(
+        tmp_path,
+        {
+            "proc/self/cgroup": "4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n",
+            "proc/self/mountinfo": mounts + VOLUMES,
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": str(GIB),
+            "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "150000",
+            "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000",
+        },
+    )
+    assert memory_room(root=root).amount == GIB - 80 * 1024 * 1024
+    assert cpu_room(root=root, affinity=4) == Room(1.5, "quota of /sys/fs/cgroup/cpu,cpuacct")
