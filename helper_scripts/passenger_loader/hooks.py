@@ -1,4 +1,4 @@
-"""What an application may do in each process that a preloader forked, before it takes requests.
+"""What an application may do in a process besides answering requests: after a fork, and out of band.
 
     from passenger_loader.hooks import after_fork
 
@@ -7,8 +7,11 @@
         ...
 
 A function `passenger_after_fork()` in the startup file (or in the module of the entry point) is called, too, last.
-Nothing is called in a process that loaded the application itself. `os.register_at_fork` works as well, but its
-callbacks run at every fork, and their errors end nothing.
+Nothing is called after a fork in a process that loaded the application itself. `os.register_at_fork` works as well,
+but its callbacks run at every fork, and their errors end nothing.
+
+`on_oob_work` registers functions in the same way. They are called, in a thread that serves requests otherwise, while
+the process takes none: some time after a response with the header `X-Passenger-Request-OOB-Work`. Errors are printed.
 """
 
 from __future__ import annotations
@@ -26,12 +29,29 @@ if TYPE_CHECKING:
     Function = TypeVar("Function", bound=Callable[[], Any])
 
 _functions: list[Callable[[], Any]] = []
+_oob_work: list[Callable[[], Any]] = []
 
 
 def after_fork(function: Function) -> Function:
     """Register a function without arguments; they are called in the order of their registration."""
     _functions.append(function)
     return function
+
+
+def on_oob_work(function: Function) -> Function:
+    """Register a function without arguments for out-of-band work; likewise."""
+    _oob_work.append(function)
+    return function
+
+
+def run_oob_work() -> None:
+    """The core says that it is time for out-of-band work."""
+    for function in _oob_work:
+        try:
+            function()
+        except Exception:
+            print("[loader] out-of-band work failed:", file=sys.stderr)
+            traceback.print_exc()
 
 
 def run_after_fork(module_name: str) -> None:

@@ -20,6 +20,7 @@ from hmac import compare_digest
 
 from .body import READ_SIZE, FileWrapper, Input
 from .control import name_of
+from .hooks import run_oob_work
 from .interruption import RequestTimeout, raise_in
 from .response import DIGITS, Response
 
@@ -161,8 +162,10 @@ class Worker:
     def _answer(self, conn: socket.socket, environ: Environ, rest: bytes, nothing: Input) -> bytes | None:
         """Answer one request. Returns what was read of the next one, or None when the connection is to be closed."""
         method = environ.get("REQUEST_METHOD")
-        if method in ("ping", "PING") and "REQUEST_URI" not in environ:  # a client may invent any method
-            conn.sendall(b"pong")
+        if method in ("ping", "PING", "OOBW") and "REQUEST_URI" not in environ:  # a client may invent any method
+            if method == "OOBW":
+                run_oob_work()
+            conn.sendall(b"oobw done" if method == "OOBW" else b"pong")
             return None
         length = environ.get("CONTENT_LENGTH")
         if length:

@@ -123,6 +123,8 @@ def _state(process: ProcessStatus) -> str:
         return "Old code, until it is replaced" if process["outdated"] else ""
     if process["state"] == "aside":
         return "Ready, waits for the others"
+    if process["state"] == "working":
+        return "Out-of-band work, takes no requests"
     why = f" ({process['retired_because']})" if process["retired_because"] else ""
     if process["state"] == "stopping":
         return "Shutting down..." + why

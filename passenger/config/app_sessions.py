@@ -51,6 +51,20 @@ class AppSessions(AppLimits):
         pattern_help="a path that begins with `/`, such as `/events`",
         reload="live",
     )
+    max_out_of_band_work_instances: int = key(
+        "Processes that may do out-of-band work at a time, when they have asked for it with a response. 0 = none.",
+        default=1,
+        minimum=0,
+        maximum=1000,
+        reload="live",
+    )
+    out_of_band_work_timeout: float = key(
+        "A process takes requests again when its out-of-band work takes longer than this.",
+        default=60.0,
+        unit="duration",
+        minimum=0.1,
+        reload="live",
+    )
     queue_time_header: bool = key(
         "The application gets a header `X-Queue-Time`: milliseconds that the request has waited for a process.",
         default=False,

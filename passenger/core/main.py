@@ -46,6 +46,7 @@ from passenger.posix.delegation import AppCgroups, own_cgroup
 from passenger.posix.heap import give_back
 from passenger.posix.meter import Meter
 from passenger.request.cgi import client_of
+from passenger.request.errand import Errands
 from passenger.request.handler import RequestHandler
 from passenger.request.healthcheck import check_health
 from passenger.request.upgrade import UpgradeClient
@@ -212,7 +213,7 @@ def _pool(
 ) -> Pool:
     """The ApplicationPool with what starts its processes; `auto` is its size when the configuration names none."""
     section = config.instance.core
-    return Pool(
+    pool = Pool(
         loop=loop,
         clock=clock,
         log=log.child("pool"),
@@ -226,6 +227,8 @@ def _pool(
         random=random.random,
         check_health=check_health,
     )
+    pool.errand_runner = Errands(loop, clock, log.child("app")).run
+    return pool
 
 
 def _limits(

@@ -83,6 +83,13 @@ class Dispose:
 
 
 @dataclass(frozen=True, slots=True)
+class RunErrand:
+    """The process takes no request: have it do its out-of-band work, and tell when it is done."""
+
+    process: Process
+
+
+@dataclass(frozen=True, slots=True)
 class CloseGeneration:
     """No process will be started with these options any more: close the spawner."""
 
@@ -122,6 +129,7 @@ Action = (
     | Terminate
     | Kill
     | Dispose
+    | RunErrand
     | CloseGeneration
     | TakeOver
     | KeepLoaded

@@ -9,17 +9,23 @@ Rules.
 from __future__ import annotations
 
 import abc
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from passenger.pool import events as ev
+from passenger.pool.actions import RunErrand
 from passenger.pool.model import Group, Process, ProcessState
 from passenger.pool.orders import Orders
 from passenger.pool.session import BesideSession, Session, Waiter
 from passenger.pool.wear import by_requests
 
+ErrandRunner = Callable[[Process, Callable[[], None]], None]
+
 
 class Belonging(Orders):
     """The part of `Pool` for such sessions."""
+
+    errand_runner: ErrandRunner | None = None
+    """Has a process do its out-of-band work; calls back when that is over, one way or the other."""
 
     @abc.abstractmethod
     def get(self, app: str, waiter: Waiter) -> None:
@@ -59,6 +65,17 @@ class Belonging(Orders):
         beside = _beside(session.process, is_counted=True)
         self.release(session)
         return beside
+
+    def ask_errand(self, process: Process) -> None:
+        """A process wants time without requests (`errands`)."""
+        self._step(ev.ErrandAsked(process))
+
+    def _run_errand(self, action: RunErrand) -> None:
+        process, run = action.process, self.errand_runner
+        if run is None:
+            self._step(ev.ErrandOver(process))
+        else:
+            run(process, lambda: self._step(ev.ErrandOver(process)))
 
     def _end_beside(self, session: Session) -> None:
         """Does nothing for a session that is over."""

@@ -42,6 +42,9 @@ def _check_group(ledger: Ledger, group: Group) -> None:
     _true(sum(len(process.pinned) for process in group.processes) == group.pinned, "the pinned are counted", group)
     _true(set(enabled) <= set(group.routes.values()), "processes that serve are found by their route", group)
     _true(all(process.stays() for process in group.routes.values()), "those that leave are not", group)
+    _true(set(group.errands) <= set(aside), "processes on an errand are aside", group)
+    _true(not group.wishes or group in ledger.wishing, "groups with wishes are registered", group)
+    _true(set(group.wishes) <= set(enabled), "processes with a wish serve", group)
     _check_places(group, enabled)
     for process in group.processes:
         _check_process(ledger, process)

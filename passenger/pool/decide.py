@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from passenger.pool import demand, ending, reconfiguring, rolling, sticky, wear
+from passenger.pool import demand, ending, errands, reconfiguring, rolling, sticky, wear
 from passenger.pool.actions import Action, Dispose, Grant, Kill, Refuse, Terminate, Watch
 from passenger.pool.backoff import QUICK_EXIT
 from passenger.pool.events import (
     Arrived,
     Condemned,
     Departed,
+    ErrandAsked,
+    ErrandOver,
     Event,
     Exited,
     GivenUp,
@@ -85,6 +87,10 @@ def _released(ledger: Ledger, event: Released, now: float, actions: list[Action]
     wear.note_requests(ledger, process)
     if process.pinned:
         sticky.serve(ledger, process, actions)
+    if process in process.group.errands:
+        errands.begin_if_free(process, actions)
+    elif process.group.wishes:
+        errands.consider(ledger, process.group, actions)
     if process.state is ProcessState.DRAINING and not process.is_busy():
         begin_stop(ledger, process, now, actions)
     if ledger.starving and process in ledger.idle:
@@ -95,7 +101,7 @@ def _released(ledger: Ledger, event: Released, now: float, actions: list[Action]
 def _unreachable(ledger: Ledger, event: Unreachable, now: float, actions: list[Action]) -> None:
     process = event.session.process
     _end_session(event.session, now)
-    if process.state is ProcessState.ENABLED:
+    if process.stays():
         _count_quick_end(ledger, process, event, now, actions)
         retire(ledger, process, event.error.summary, now, actions)
     elif process.state is ProcessState.DRAINING and not process.is_busy():
@@ -196,6 +202,11 @@ def _ticked(ledger: Ledger, _: Ticked, now: float, actions: list[Action]) -> Non
     ending.press_condemned(ledger, now, actions)
     for process in wear.expire(ledger, now):
         demand.place(ledger, process.group, now)
+    for group in list(ledger.wishing):
+        errands.consider(ledger, group, actions)
+        demand.place(ledger, group, now)
+        if not group.wishes:
+            del ledger.wishing[group]
     for group in list(ledger.backing_off):
         if not group.backoff.is_waiting(now):
             del ledger.backing_off[group]
@@ -262,6 +273,8 @@ _ON: Final[dict[type[Event], Callable[[Ledger, Any, float, list[Action]], None]]
     Started: _started,
     Arrived: _arrived,
     Pinned: sticky.pinned,
+    ErrandAsked: errands.asked,
+    ErrandOver: errands.over,
     Departed: _departed,
     Released: _released,
     Unreachable: _unreachable,

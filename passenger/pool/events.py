@@ -34,6 +34,20 @@ class Pinned:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrandAsked:
+    """A process wants time without requests."""
+
+    process: Process
+
+
+@dataclass(frozen=True, slots=True)
+class ErrandOver:
+    """It had that."""
+
+    process: Process
+
+
+@dataclass(frozen=True, slots=True)
 class Departed:
     """A request that waits is wanted no more, or has waited for too long."""
 
@@ -155,6 +169,8 @@ Event = (
     Started
     | Arrived
     | Pinned
+    | ErrandAsked
+    | ErrandOver
     | Departed
     | Released
     | Unreachable

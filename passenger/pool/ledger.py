@@ -56,6 +56,8 @@ class Ledger:
         self.backing_off: dict[Group, None] = {}
         self.aging: dict[Group, None] = {}
         """Groups whose processes have a greatest age."""
+        self.wishing: dict[Group, None] = {}
+        """Groups with processes that may want time for out-of-band work."""
         self.look_around = False
         """Something changed that may let one group take the place of another's idle process."""
         self.is_stopping = False
@@ -76,7 +78,7 @@ class Ledger:
         """Whether something becomes due by time alone."""
         if self.starving or self.wanting or self.draining or self.stopping or self.condemned or self.backing_off:
             return True
-        return bool(self.aging) or (bool(self.above_minimum) and self.limits.pool_idle_time > 0)
+        return bool(self.aging or self.wishing) or (bool(self.above_minimum) and self.limits.pool_idle_time > 0)
 
     def process(self, pid: int) -> Process | None:
         processes = (process for group in self.all_groups() for process in group.processes)
@@ -99,6 +101,7 @@ class Ledger:
 
     def forget_group(self, group: Group) -> None:
         del self.leaving[group]
+        self.wishing.pop(group, None)
         for register in (self.starving, self.rolling, self.wanting, self.above_minimum, self.backing_off, self.aging):
             register.pop(group, None)
 
@@ -109,7 +112,7 @@ class Ledger:
         group.backoff.forgive()
         self.backing_off.pop(group, None)
         group.places_each = app.thread_count
-        self._arrange(group)
+        self.arrange(group)
         self.note_size(group)
         return group.generation
 
@@ -117,7 +120,7 @@ class Ledger:
         """Give up a generation none of whose processes was ever ready."""
         group.generation = generation
         group.fallback = None
-        self._arrange(group)
+        self.arrange(group)
         self.note_size(group)
 
     def drop_fallback(self, group: Group) -> None:
@@ -125,7 +128,7 @@ class Ledger:
         group.fallback = None
         self._flatten(group)
 
-    def _arrange(self, group: Group) -> None:
+    def arrange(self, group: Group) -> None:
         """Sort processes by generation: the newest are asked first."""
         enabled = [process for process in group.processes if process.state is ProcessState.ENABLED]
         group.outdated = {process: None for process in enabled if process.generation is not group.generation}
@@ -215,7 +218,24 @@ class Ledger:
         """Every process that waits for others takes requests from now on."""
         group.is_gathering = False
         for process in list(group.aside):
-            self.enable(process, now=now)
+            if process not in group.errands:
+                self.enable(process, now=now)
+
+    def send_away(self, process: Process) -> None:
+        """An enabled process takes no request for a while."""
+        group = process.group
+        group.places.remove(process)
+        group.enabled -= 1
+        self.enabled -= 1
+        group.aside[process] = None
+        group.errands[process] = None
+        self.aside += 1
+        process.state = ProcessState.ASIDE
+        self.note_size(group)
+
+    def come_back(self, process: Process, *, now: float) -> None:
+        del process.group.errands[process]
+        self.enable(process, now=now)
 
     def enable(self, process: Process, *, now: float) -> None:
         """A process that was set aside takes requests from now on."""
@@ -258,6 +278,8 @@ class Ledger:
         process.state = ProcessState.DRAINING
         self.draining[process] = None
         group.routes.pop(process.route, None)
+        group.wishes.pop(process, None)
+        group.errands.pop(process, None)
         self.unpin(process)
 
     def used(self, process: Process, now: float) -> None:

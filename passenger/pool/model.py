@@ -236,6 +236,10 @@ class Group:
         self.outlived: dict[Process, str] = {}
         """Enabled processes that are to be replaced for a reason of their own: no restart, they are just too old."""
         self.aside: dict[Process, None] = {}
+        self.wishes: dict[Process, None] = {}
+        """Enabled processes that want time for out-of-band work, in order."""
+        self.errands: dict[Process, None] = {}
+        """Those of `aside` that have it, or finish what they run first."""
         self.is_gathering = True
         """Nothing serves yet: the first processes may have to wait for each other (`ready_when`)."""
         self.is_on_demand = False

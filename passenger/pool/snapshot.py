@@ -129,7 +129,7 @@ def _process(process: Process, now: float) -> ProcessStatus:
     return {
         "pid": process.pid,
         "gupid": process.gupid,
-        "state": _STATES[process.state],
+        "state": "working" if process in process.group.errands else _STATES[process.state],
         "generation": process.generation.number,
         "outdated": process in process.group.outdated,
         "retired_because": process.retired_why or process.group.outlived.get(process, ""),

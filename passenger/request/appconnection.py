@@ -249,6 +249,7 @@ class AppConnection:
     def _over(self, *, keep: bool) -> None:
         """The response is whole."""
         client, session = self._client, self._session
+        wishes = self._reader.wishes_errand
         self._client = self._session = None
         if keep and not self._body_due and self._backlog is None:
             self._dropped = 0
@@ -260,6 +261,8 @@ class AppConnection:
             client.response_complete()
         if session is not None:
             self._pool.release(session)
+            if wishes and session.socket.protocol == "session":
+                self._pool.ask_errand(session.process)
 
     def _fail(self, reason: str) -> None:
         """There will be no whole response."""

@@ -127,13 +127,13 @@ class RequestHandler:
                 pass
             self.loop.remove_reader(sock.fileno())
         self._listeners.clear()
-        self.traffic.open_pauses()
         self.close_tunnels()
         self._drained = drained
         self._check_drained()
 
     def close_tunnels(self) -> None:
-        """The instance goes down: end WebSockets politely, also those that are opened from now on."""
+        """The instance goes down: end WebSockets politely, also those that are opened from now on; hold no request."""
+        self.traffic.open_pauses()
         self.is_draining = True
         for tunnel in list(self.tunnels):
             tunnel.drain()

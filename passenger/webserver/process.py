@@ -8,6 +8,7 @@ from passenger.config.model import InstanceConfig
 from passenger.config.paths import InstancePaths
 from passenger.webserver.build import Build
 from passenger.webserver.locations import CACHED_FILES, file_cache
+from passenger.webserver.proxies import client_facts
 from passenger.webserver.scgi import on, seconds_text
 from passenger.webserver.tree import Directive, Expression, Fixed, UnrenderableValueError, block, directive
 
@@ -25,7 +26,7 @@ _JSON: Final = (
     '{"time":"$time_iso8601","remote_addr":"$remote_addr","remote_user":"$remote_user","host":"$host",'
     '"method":"$request_method","uri":"$request_uri","protocol":"$server_protocol","status":$status,'
     '"bytes_sent":$body_bytes_sent,"referer":"$http_referer","user_agent":"$http_user_agent",'
-    '"request_time":$request_time,"upstream_time":"$upstream_response_time"}'
+    '"request_time":$request_time,"upstream_time":"$upstream_response_time",'
 )
 
 _TEMP_PATHS: Final = {
@@ -66,7 +67,8 @@ def main(
 def http(config: InstanceConfig, *, paths: InstancePaths, build: Build | None) -> list[Directive]:
     """The defaults of the `http` block."""
     json_lines = config.instance.nginx.access_log_format == "json"
-    log_format = Expression(_JSON if json_lines else _COMBINED)
+    request_id = client_facts(config.name, config.instance.nginx).request_id
+    log_format = Expression(f'{_JSON}"request_id":"{request_id}"}}' if json_lines else _COMBINED)
     return [
         directive("include", "mime.types"),
         directive("default_type", "application/octet-stream"),

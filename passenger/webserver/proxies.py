@@ -5,7 +5,8 @@ Rules.
 2. Only facts reach the core: address, scheme, host and port of the client's own request. The headers themselves are
    dropped as ever (`scgi.DROPPED_HEADERS`): an application has one place to look at and cannot believe the wrong one.
 3. Behind PROXY protocol the balancer does not look into requests: `X-Forwarded-*` is the client's and means nothing.
-4. Scheme and port are words of ours, chosen by exact comparison; no regular expression looks at what clients send.
+4. Scheme and port are words of ours, chosen by exact comparison; the only regular expression is that for the id of a
+   request, which must be short and plain.
 5. Without `trusted_proxies` nothing of this is rendered.
 """
 
@@ -17,9 +18,11 @@ from typing import Final
 
 from passenger.config.addresses import check_network
 from passenger.config.instance import Nginx
-from passenger.webserver.tree import Directive, Expression, UnrenderableValueError, block, directive
+from passenger.webserver.tree import Directive, Expression, UnrenderableValueError, block, directive, nginx_quote
 
 MODULE: Final = "http_realip_module"
+_REQUEST_ID: Final = "~^1::[A-Za-z0-9._-]{1,128}$"
+"""Trusted, no PROXY protocol, and an id that means nothing in a log or a query."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,8 @@ class ClientFacts:
     https: str = "$https"
     port: str = "$server_port"
     host: str = "$http_host"
+    request_id: str = "$request_id"
+    """Made by nginx; of one that a trusted proxy has made already, that."""
 
 
 def client_facts(instance: str, nginx: Nginx) -> ClientFacts:
@@ -41,6 +46,7 @@ def client_facts(instance: str, nginx: Nginx) -> ClientFacts:
         https=_variable("https", instance),
         port=_variable("port", instance),
         host=_variable("host", instance),
+        request_id=_variable("request_id", instance),
     )
 
 
@@ -66,6 +72,15 @@ def in_http(instance: str, nginx: Nginx) -> list[Directive]:
         _map(scheme, facts.port, {"default": "$server_port", "1::https": "443", "1::http": "80"}),
         _map(about, said_host, {"default": "", "1:": "$http_x_forwarded_host"}),
         _map(said_host, facts.host, {"default": said_host, "": "$http_host"}),
+        block(
+            "map",
+            Expression(f"{about}:$http_x_request_id"),
+            Expression(facts.request_id),
+            body=[
+                directive("default", Expression("$request_id")),
+                directive(nginx_quote(Expression(_REQUEST_ID)), Expression("$http_x_request_id")),
+            ],
+        ),
     ]
 
 

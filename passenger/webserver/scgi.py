@@ -4,8 +4,9 @@ Rules.
 1. The order of the parameters is part of the protocol: the core's fast path expects CONTENT_LENGTH (nginx puts it
    first by itself), SCGI, PASSENGER_CONNECT_SECRET, PASSENGER_APP, then the list of `_request_parameters`.
 2. The client's word is taken for its headers only. Names that an application might mistake for facts of the
-   connection (`Proxy`, `Forwarded`, `X-Forwarded-*`, `X-Real-IP`) are dropped: a parameter of the same name without a
-   value keeps nginx from sending the header. What a trusted proxy says about the client comes as facts (`proxies`).
+   connection (`Proxy`, `Forwarded`, `X-Forwarded-*`, `X-Real-IP`) or of ours (`X-Queue-Time`) are dropped: a parameter
+   of the same name without a value keeps nginx from sending the header. What a trusted proxy says about the client
+   comes as facts (`proxies`).
 3. The request socket is listed twice, so that a request that met a crashing core is tried once more (fact N10);
    nginx itself never does that to POST, LOCK and PATCH once something was sent.
 4. nginx waits longer than the core: whoever is late, the core gives the answer.
@@ -42,6 +43,7 @@ DROPPED_HEADERS: Final = (
     "HTTP_X_FORWARDED_PROTO",
     "HTTP_X_FORWARDED_SSL",
     "HTTP_X_REAL_IP",
+    "HTTP_X_QUEUE_TIME",
 )
 
 
@@ -84,6 +86,8 @@ def _request_parameters(client: ClientFacts) -> tuple[tuple[str, str, bool], ...
         ("REQUEST_SCHEME", client.scheme, False),
         ("HTTPS", client.https, True),
         ("HTTP_HOST", client.host, True),
+        ("HTTP_X_REQUEST_ID", client.request_id, False),
+        ("HTTP_X_REQUEST_START", "t=$msec", False),
     )
 
 

@@ -115,6 +115,8 @@ def _facts(client: ClientFacts) -> tuple[tuple[str, str], ...]:
         ("X-Passenger-Client-Address", "$remote_addr"),
         ("X-Passenger-Client-Port", "$remote_port"),
         ("X-Passenger-Scheme", client.scheme),
+        ("X-Request-Id", client.request_id),
+        ("X-Request-Start", "t=$msec"),
         ("Host", "$host"),
         ("Connection", "upgrade"),
         ("Upgrade", "$http_upgrade"),

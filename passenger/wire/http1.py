@@ -6,7 +6,8 @@ Rules.
 2. CR, LF, NUL and other control bytes in a head, a malformed name or status, differing Content-Lengths, Content-Length
    beside Transfer-Encoding, or a transfer coding other than exactly `chunked` are refused (A11, F5).
 3. 1xx heads are `interim`: skipped by the caller. 101 is refused: upgrades do not come this way.
-4. Hop-by-hop headers, `Status`, `X-Accel-*`, `X-Sendfile` and `!~*` never reach the web server (F6, N8).
+4. Hop-by-hop headers, `Status`, `X-Accel-*`, `X-Sendfile`, `!~*` and `X-Passenger-Request-OOB-Work` never reach the
+   web server (F6, N8).
 5. `reusable` is true only where nothing about the head raises doubt about where the response ends.
 """
 
@@ -39,7 +40,9 @@ HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )
-_REMOVED: Final = HOP_BY_HOP | {b"status", b"x-sendfile"}
+_WISHES: Final = frozenset({b"!~request-oob-work", b"x-passenger-request-oob-work"})
+"""By which an application asks for out-of-band work."""
+_REMOVED: Final = HOP_BY_HOP | {b"status", b"x-sendfile", b"x-passenger-request-oob-work"}
 _MAX_LENGTH_DIGITS: Final = 18
 _NODE: Final = b"\r\nConnection: keep-alive\r\n"
 """Node says it with every response; in HTTP/1.1 it means nothing, so without it the head is a usual one."""
@@ -58,13 +61,14 @@ class ResponseHead:
     application's connection, or UNTIL_EOF or CHUNKED.
     """
 
-    __slots__ = ("data", "length", "reusable", "status")
+    __slots__ = ("data", "length", "reusable", "status", "wishes_errand")
 
-    def __init__(self, *, status: int, data: bytes, length: int, reusable: bool) -> None:
+    def __init__(self, *, status: int, data: bytes, length: int, reusable: bool, wishes_errand: bool = False) -> None:
         self.status = status
         self.data = data
         self.length = length
         self.reusable = reusable
+        self.wishes_errand = wishes_errand
 
     @property
     def interim(self) -> bool:
@@ -132,7 +136,13 @@ def _explicit(head: bytes, status: int, *, bodiless: bool) -> ResponseHead:
         has_length = has_length or name == b"content-length"
         kept.append(line)
     data = b"\r\n".join(kept) + END
-    return ResponseHead(status=status, data=data, length=length, reusable=persistent and length != UNTIL_EOF)
+    return ResponseHead(
+        status=status,
+        data=data,
+        length=length,
+        reusable=persistent and length != UNTIL_EOF,
+        wishes_errand=not _WISHES.isdisjoint(name for name, _ in fields),
+    )
 
 
 def _framing(status: int, lengths: set[int], *, chunked: bool, bodiless: bool) -> int:

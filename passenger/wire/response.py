@@ -22,7 +22,18 @@ MAX_INTERIM: Final = 16
 class ResponseReader:
     """Reads one response after another; `reset` before each."""
 
-    __slots__ = ("_bodiless", "_buffer", "_chunks", "_interim", "_left", "begun", "complete", "reusable", "surplus")
+    __slots__ = (
+        "_bodiless",
+        "_buffer",
+        "_chunks",
+        "_interim",
+        "_left",
+        "begun",
+        "complete",
+        "reusable",
+        "surplus",
+        "wishes_errand",
+    )
 
     def __init__(self) -> None:
         self.reset(bodiless=False)
@@ -39,6 +50,8 @@ class ResponseReader:
         self.complete = False
         self.reusable = False
         """The head allows another request on this connection."""
+        self.wishes_errand = False
+        """The head asks for out-of-band work."""
         self.surplus = False
         """More bytes came than belong to the response."""
 
@@ -60,6 +73,7 @@ class ResponseReader:
                 self.begun = True
                 self._buffer = b""
                 self.reusable = head.reusable
+                self.wishes_errand = head.wishes_errand
                 self._left = head.length
                 return self._first(head.data, data, end)
             self._interim += 1

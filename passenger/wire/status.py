@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-ProcessWord = Literal["enabled", "aside", "draining", "stopping"]
+ProcessWord = Literal["enabled", "aside", "working", "draining", "stopping"]
 
 
 class ProcessStatus(TypedDict):

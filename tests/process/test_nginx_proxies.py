@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,32 @@ def facts(request: ScgiRequest | None) -> tuple[str, str, str, str, str]:
 def test_a_trusted_proxy_is_believed(server: NginxServer) -> None:
     assert facts(ask(server, WORDS, came_from=BALANCER)) == (CLIENT, "https", "on", "shop.example.com", "443")
     assert facts(ask(server, WORDS, came_from=INNER)) == (CLIENT, "https", "on", "shop.example.com", "443")
+
+
+@pytest.mark.parametrize(
+    ("said", "came_from", "is_believed"),
+    [
+        ("shop-7.A_b", BALANCER, True),
+        ("x" * 128, BALANCER, True),
+        ("x" * 129, BALANCER, False),
+        ("a b", BALANCER, False),
+        ("<script>", BALANCER, False),
+        ("", BALANCER, False),
+        ("shop-7", STRANGER, False),
+    ],
+)
+def test_the_id_of_a_request_is_taken_from_a_trusted_proxy_only(
+    server: NginxServer,
+    said: str,
+    came_from: str,
+    is_believed: bool,  # noqa: FBT001
+) -> None:
+    request = ask(server, f"X-Request-Id: {said}\r\n", came_from=came_from)
+    assert request is not None
+    given = request["HTTP_X_REQUEST_ID"]
+    assert (given == said) is is_believed
+    assert is_believed or re.fullmatch(r"[0-9a-f]{32}", given)
+    assert request.names.count("HTTP_X_REQUEST_ID") == 1
 
 
 def test_nobody_else_is(server: NginxServer) -> None:

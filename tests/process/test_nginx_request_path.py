@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +20,8 @@ from tests.support.nginx_server import SECRET, NginxServer, address, binary_path
 from tests.support.scgi_backend import ScgiBackend, ScgiRequest, echo
 
 APP = App(app_root="/nowhere")
+OURS = {"HTTP_X_REQUEST_ID", "HTTP_X_REQUEST_START"}
+"""Headers that nginx makes."""
 
 
 def configuration(addresses: list[str], apps: dict[str, App], **nginx: Any) -> InstanceConfig:
@@ -94,14 +97,16 @@ def test_headers_that_pretend_to_be_facts_are_dropped(server: NginxServer) -> No
     """httpoxy, forwarded addresses, underscores and names that are no tokens do not get to the core."""
     lines = (
         b"Proxy: http://evil\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nForwarded: for=6.6.6.6\r\n"
-        b"X-Real-IP: 6.6.6.6\r\nX_User: root\r\nRemote-Addr: 6.6.6.6\r\nBad(name): 1\r\nX-Good: yes\r\n"
+        b"X-Real-IP: 6.6.6.6\r\nX-Request-Id: mine\r\nX-Request-Start: t=1\r\nX-Queue-Time: 9\r\nX_User: root\r\nRemote-Addr: 6.6.6.6\r\nBad(name): 1\r\nX-Good: yes\r\n"
     )
     with ScgiBackend(server.paths.request) as backend:
         raw(server, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + lines + b"\r\n")
     (request,) = backend.seen
     client_headers = {name for name in request.names if name.startswith("HTTP_")}
-    assert client_headers == {"HTTP_HOST", "HTTP_CONNECTION", "HTTP_REMOTE_ADDR", "HTTP_X_GOOD"}
+    assert client_headers == {"HTTP_HOST", "HTTP_CONNECTION", "HTTP_REMOTE_ADDR", "HTTP_X_GOOD", *OURS}
     assert request["REMOTE_ADDR"] == "127.0.0.1"
+    assert re.fullmatch(r"[0-9a-f]{32}", request["HTTP_X_REQUEST_ID"])
+    assert re.fullmatch(r"t=\d{10}\.\d{3}", request["HTTP_X_REQUEST_START"])
     assert len(request.names) == len(set(request.names))
 
 

@@ -82,6 +82,8 @@ class FakePool:
         self.wanted: list[tuple[str, ...]] = []
         """What `get_from` was given."""
         self.asked_beside = 0
+        self.errands: list[int] = []
+        """Pids of processes that have asked for out-of-band work."""
         self.forgotten = 0
         self.granted = 0
         self.released = 0
@@ -125,6 +127,9 @@ class FakePool:
     def get_beside(self, app: str, waiter: Waiter, wanted: Collection[str]) -> None:
         self.asked_beside += 1
         self.get_from(app, waiter, wanted)
+
+    def ask_errand(self, process: Any) -> None:
+        self.errands.append(process.pid)
 
     def step_aside(self, session: Session) -> Session:
         return session

@@ -52,6 +52,9 @@ class PoolDriver:
             random=Random(seed).random,
             check=True,
         )
+        self.pool.errand_runner = self._begin_errand
+        self.errands: list[Callable[[], None]] = []
+        """What to call when one is over."""
         self.ledger = self.pool._ledger
         self.queues: dict[int, OrderedDict[RecordingWaiter, None]] = {}
         self.queue_of: dict[RecordingWaiter, int] = {}
@@ -85,7 +88,7 @@ class PoolDriver:
             return
         process = self.pool.process(self.processes[index % len(self.processes)].pid)
         assert process is not None
-        if process.state is ProcessState.ASIDE:
+        if process.state is ProcessState.ASIDE and process not in process.group.errands:
             return  # it has served nobody yet
         waiter = self._waiter(f"{process.group.name}{self.asked} of {process.pid}")
         self.pinned[waiter] = process
@@ -119,7 +122,7 @@ class PoolDriver:
         unusual = self.pinned or self.aside
         if unusual and (index % 2 or not self.queue_of):
             waiter = list(unusual)[index % len(unusual)]
-            del unusual[waiter]  # type: ignore[arg-type]
+            del unusual[waiter]
             self.pool.forget(waiter)
             self.departed += 1
             self.settle()
@@ -172,6 +175,24 @@ class PoolDriver:
         self.pool.set_on_demand(name, is_so=is_so, why="on demand")
         self.settle()
 
+    def ask_errand(self, index: int) -> None:
+        """A process asks for out-of-band work."""
+        if self.processes:
+            process = self.pool.process(self.processes[index % len(self.processes)].pid)
+            assert process is not None
+            self.pool.ask_errand(process)
+            self.settle()
+
+    def errand_over(self, index: int) -> None:
+        if self.errands:
+            self.errands.pop(index % len(self.errands))()
+            self.settle()
+
+    def _begin_errand(self, process: Process, over: Callable[[], None]) -> None:
+        assert not process.is_busy()
+        assert not process.takes_requests()
+        self.errands.append(over)
+
     def _told(self, index: int, what: Callable[[Process], None]) -> None:
         pid = self.processes[index % len(self.processes)].pid
         process = self.pool.process(pid)
@@ -215,6 +236,8 @@ class PoolDriver:
                 break
             if self.sessions:
                 self.release(0)
+            elif self.errands:
+                self.errand_over(0)
             elif self._start(0) is not None:
                 self.spawn_succeeds(0)
             elif any(process.asked for process in self.processes):
@@ -223,7 +246,7 @@ class PoolDriver:
                 self.time_passes(1.0)
         assert task.done(), f"the pool does not come to rest: {self.pool!r}"
         assert task.result()
-        assert not (self.queue_of or self.pinned or self.aside), "somebody was never answered"
+        assert not [*self.queue_of, *self.pinned, *self.aside], "somebody was never answered"
         assert self.granted + self.refused + self.departed == self.asked
         assert self.ledger.is_empty()
         assert not self.ledger.waiting
@@ -316,6 +339,7 @@ def random_app(name: str, random: Random) -> App:
         max_worker_age=random.choice((0.0, 0.0, 3.0, 50.0)),
         drain_timeout=random.choice((0.0, 5.0, 600.0)),
         restart_method=random.choice(("rolling", "rolling", "blocking")),
+        max_out_of_band_work_instances=random.choice((0, 1, 1, 2)),
         max_surge=random.choice((1, 1, 2, 5)),
         ready_when=random.choice(("first", "min_instances")),
     )
@@ -362,8 +386,12 @@ def random_step(driver: PoolDriver, random: Random) -> None:
         driver.get_from(index)
     elif kind == 15:
         driver.get_beside(random.choice(NAMES))
+    elif kind == 16:
+        driver.ask_errand(index)
+    elif kind == 17:
+        driver.errand_over(index)
     else:
         driver.apply(random_apps(random), random_limits(random))
 
 
-_WEIGHTS = (30, 26, 14, 2, 3, 4, 4, 10, 1, 1, 1, 1, 2, 1, 6, 3, 1)
+_WEIGHTS = (30, 26, 14, 2, 3, 4, 4, 10, 1, 1, 1, 1, 2, 1, 6, 3, 2, 2, 1)

@@ -151,7 +151,13 @@ class World:
         return self._about_process(action)
 
     def _about_process(self, action: Any) -> str:
-        verb = {act.AskToStop: "stop", act.Terminate: "TERM", act.Kill: "KILL", act.Dispose: "dispose"}[type(action)]
+        verb = {
+            act.AskToStop: "stop",
+            act.Terminate: "TERM",
+            act.Kill: "KILL",
+            act.Dispose: "dispose",
+            act.RunErrand: "errand",
+        }[type(action)]
         return f"{verb} {self._process(action.process)}"
 
     def _process(self, process: Process) -> str:

@@ -59,6 +59,14 @@ class PoolMachine(RuleBasedStateMachine):
         self.pool.get_beside(name)
 
     @rule(index=INDEX)
+    def ask_errand(self, index: int) -> None:
+        self.pool.ask_errand(index)
+
+    @rule(index=INDEX)
+    def errand_over(self, index: int) -> None:
+        self.pool.errand_over(index)
+
+    @rule(index=INDEX)
     def release(self, index: int) -> None:
         self.pool.release(index)
 

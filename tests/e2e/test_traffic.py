@@ -1,0 +1,251 @@
+"""Traffic control through real nginx: pauses under load, maintenance, drain, sticky sessions, paths without a limit."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import projects
+from tests.support.http import fetch
+from tests.support.installation import Installation, hand_over
+from tests.support.load import load, wait_until_count
+from tests.support.probe import wait_until
+from tests.support.running import RunningInstance, free_port, running
+
+KEYS = """
+min_instances = 3
+max_instances = 3
+max_request_queue_size = 2000
+sticky_sessions = true
+queue_time_header = true
+unlimited_concurrency_paths = ["/gate"]
+"""
+
+
+class Site:
+    """One application of one request at a time, and somebody who asks it."""
+
+    def __init__(self, instance: RunningInstance, port: int) -> None:
+        self.instance = instance
+        self.port = port
+
+    def command(self, *words: str, status: int = 0) -> str:
+        done = self.instance.run(*words)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
+
+    def traffic(self) -> Any:
+        return self.instance.status()["pool"]["groups"][0]["traffic"]
+
+    def get(self, path: str = "/", **headers: str) -> Any:
+        return fetch(self.port, path, headers=headers)
+
+
+@pytest.fixture
+def site(installation: Installation, place: Path) -> Iterator[Site]:
+    root, port = projects.copy("releases", place), free_port()
+    (root / "release").write_text("v1")
+    config = place / "passenger.toml"
+    config.write_text(
+        f"""
+config_version = 1
+[instances.main]
+nginx.listen = ["127.0.0.1:{port}"]
+[apps.shop]
+app_root = "{root}"
+{KEYS}
+"""
+    )
+    with running(installation.passenger, config) as instance:
+        instance.wait_started()
+        yield Site(instance, port)
+
+
+def test_a_pause_of_two_seconds_under_load_costs_nothing(site: Site) -> None:
+    """Sent = answered: 400 requests and more are held, and go on in the order in which they came."""
+    with load(site.port, rate=200.0) as result:
+        wait_until_count(result, 100)
+        assert "nothing runs" in site.command("pause", "shop")
+        wait_until(lambda: site.traffic()["held"] >= 400, "400 held requests")
+        assert re.search(r"PAUSED for \d+s: \d+ requests held", site.command("status"))
+        assert "resumed" in site.command("resume")
+        answered = len(result.outcomes)
+        wait_until_count(result, answered + 200)
+    assert not result.failed, [(one.status, one.problem) for one in result.failed][:5]
+    assert result.worst_latency >= 1.0, "requests were held"
+    assert site.traffic() is None
+
+
+def test_a_request_that_is_held_for_too_long_is_refused_and_the_pause_goes_on(site: Site) -> None:
+    site.command("pause", "--all", "--hold", "0.5")
+    held = site.get()
+    assert (held.status, held.headers["retry-after"]) == (504, "5")
+    assert site.traffic()["expired"] == 1
+    site.command("resume", "--all")
+    assert site.get().status == 200
+
+
+def test_maintenance_has_its_own_page_and_outlives_the_core(site: Site, place: Path) -> None:
+    page = place / "away.html"
+    page.write_text("<h1>Gone fishing \u00fc</h1>")
+    site.command("maintenance", "on", "shop", "--page", str(page), "--allow", "192.0.2.1", "--retry-after", "7")
+    site.command("drain")
+    site.command("pause")
+    core = site.instance.status()["core_pid"]
+    for _ in range(2):
+        away = site.get()
+        assert (away.status, away.headers["retry-after"]) == (503, "7")
+        assert away.text == page.read_text()
+        assert "drained by an operator" in site.instance.run("health").stderr
+        if site.instance.status()["core_pid"] == core:
+            os.kill(core, signal.SIGKILL)
+            wait_until(lambda: _core_pid(site) not in (None, core), "another core")
+    assert site.traffic()["paused_at"]
+    told = site.command("status")
+    assert "UNDER MAINTENANCE" in told
+    assert "DRAINED" in told
+    site.command("resume")
+    site.command("drain", "off")
+    site.command("maintenance", "off", "shop")
+    assert site.get().status == 200
+    site.instance.wait_started()
+
+
+def _core_pid(site: Site) -> int | None:
+    done = site.instance.run("status", "--format", "json")
+    pid: int | None = json.loads(done.stdout).get("core_pid") if done.returncode == 0 else None
+    return pid
+
+
+def test_a_drained_instance_says_so_and_serves(site: Site) -> None:
+    assert site.instance.run("health").returncode == 0
+    site.command("drain")
+    assert site.instance.run("health").returncode == 1
+    assert site.instance.run("health", "--live").returncode == 0
+    assert site.get().status == 200
+    site.command("drain", "off")
+    assert site.instance.run("health").returncode == 0
+
+
+def test_a_client_stays_with_its_process_until_that_dies(site: Site) -> None:
+    """E10: another process, a new cookie, no error; no second cookie while nothing changes."""
+    first = site.get()
+    cookie = first.headers["set-cookie"]
+    named = re.fullmatch(r"(_passenger_route=[A-Za-z0-9_-]{22}); Path=/; HttpOnly; SameSite=Lax", cookie)
+    assert named
+    pid = first.text.split()[1]
+    with load(site.port, "/work", rate=50.0) as others:
+        wait_until_count(others, 10)
+        for _ in range(20):
+            again = site.get(Cookie=f"a=b; {named[1]}")
+            assert again.text.split()[1] == pid
+            assert "set-cookie" not in again.headers
+    assert not others.failed
+    os.kill(int(pid), signal.SIGKILL)
+    wait_until(lambda: int(pid) not in _pids(site), "the end of the process")
+    other = site.get(Cookie=named[1])
+    assert other.status == 200
+    assert other.text.split()[1] != pid
+    assert other.headers["set-cookie"].split(";")[0] != named[1]
+
+
+def _pids(site: Site) -> set[int]:
+    return {process["pid"] for process in site.instance.status()["pool"]["groups"][0]["processes"]}
+
+
+def test_nobody_gets_a_process_of_a_name_that_is_made_up(site: Site) -> None:
+    for made_up in ("", "0", "x" * 4000, "../..", '"', "%00"):
+        answer = site.get(Cookie=f"_passenger_route={made_up}")
+        assert answer.status == 200
+        assert "_passenger_route=" in answer.headers["set-cookie"]
+
+
+def test_usage_is_refused_with_a_reason(site: Site) -> None:
+    for words, status, why in (
+        (("pause", "nosuch"), 1, "no application is called"),
+        (("maintenance", "on", "--page", "/nonexistent"), 1, "cannot read"),
+        (("maintenance", "on", "--allow", "everybody"), 1, "may not pass"),
+        (("maintenance", "off", "--page", "x"), 2, "go with `on`"),
+        (("resume", "--all", "shop"), 2, "exclude each other"),
+    ):
+        done = site.instance.run(*words)
+        assert done.returncode == status, done.stderr
+        assert why in done.stderr
+    assert site.traffic() is None
+
+
+def test_held_requests_of_clients_that_leave_are_forgotten_and_a_stop_serves_the_rest(site: Site) -> None:
+    site.command("pause")
+    with socket.create_connection(("127.0.0.1", site.port)) as leaver:
+        leaver.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_until(lambda: site.traffic()["held"] == 1, "a held request")
+    wait_until(lambda: site.traffic()["held"] == 0, "its end")
+    with socket.create_connection(("127.0.0.1", site.port)) as stayer:
+        stayer.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        wait_until(lambda: site.traffic()["held"] == 1, "another held request")
+        assert site.instance.stop() == 0
+        assert stayer.recv(65536).startswith(b"HTTP/1.1 200 OK")
+
+
+WORKER = """
+import os, threading
+from passenger_loader.hooks import on_oob_work
+
+served = 0
+here = os.path.dirname(os.path.abspath(__file__))
+
+@on_oob_work
+def collect():
+    global served
+    with open(os.path.join(here, "work.log"), "a") as log:
+        log.write("%d after %d\\n" % (os.getpid(), served))
+    served = 0
+
+def application(environ, start_response):
+    global served
+    served += 1
+    headers = [("Content-Type", "text/plain"), ("Content-Length", "2")]
+    if served % 20 == 0:
+        headers.append(("X-Passenger-Request-OOB-Work", "1"))
+    start_response("200 OK", headers)
+    return [b"ok"]
+"""
+
+
+def test_out_of_band_work_under_load_costs_no_request(installation: Installation, place: Path) -> None:
+    """Each process works after its requests, one at a time; no client sees the header."""
+    root, port = place / "worker", free_port()
+    root.mkdir()
+    (root / "passenger_wsgi.py").write_text(WORKER)
+    hand_over(root)
+    config = place / "passenger.toml"
+    config.write_text(
+        f"""
+config_version = 1
+[instances.main]
+nginx.listen = ["127.0.0.1:{port}"]
+[apps.worker]
+app_root = "{root}"
+min_instances = 2
+max_instances = 2
+max_request_queue_size = 2000
+"""
+    )
+    with running(installation.passenger, config) as instance:
+        instance.wait_started()
+        with load(port, rate=200.0) as result:
+            wait_until_count(result, 600)
+        assert not result.failed, [(one.status, one.problem) for one in result.failed][:5]
+        works = (root / "work.log").read_text().splitlines()
+        assert len(works) >= 10
+        assert all(int(work.split()[2]) >= 20 for work in works)
+        answers = [fetch(port) for _ in range(45)]
+        assert not [answer for answer in answers if "x-passenger-request-oob-work" in answer.headers]
