@@ -100,12 +100,17 @@ class HookRunner:
             if not ended.done():
                 ended.set_result(status)
 
-        ExitWatch(
-            loop=self._loop,
-            pid=child.pid,
-            before_reap=lambda: process.sweep_session(child.pid),
-            on_exit=on_exit,
-        )
+        try:
+            ExitWatch(
+                loop=self._loop,
+                pid=child.pid,
+                before_reap=lambda: process.sweep_session(child.pid),
+                on_exit=on_exit,
+            )
+        except OSError:  # nobody could look after it
+            process.sweep_session(child.pid)
+            child.wait()
+            raise
         try:
             await asyncio.wait([ended], timeout=seconds)
             is_late = not ended.done()

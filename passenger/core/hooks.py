@@ -69,7 +69,11 @@ class HookQueue:
                 if not self.command:
                     continue
                 self.counts["runs"] += 1
-                if problem := await self._run(self._event, self.command, environ, self.timeout):
+                try:
+                    problem = await self._run(self._event, self.command, environ, self.timeout)
+                except Exception as error:  # no descriptors, mostly; the next event is served all the same
+                    problem = f"{type(error).__name__}: {error}"
+                if problem:
                     self.counts["failed"] += 1
                     self._log.error("hook failed", hook=self._event, program=self.command[0], reason=problem)
         finally:

@@ -19,6 +19,7 @@ from passenger.core import hook_run
 from passenger.core.hook_run import HookRunner, hook_identity
 from passenger.core.hooks import QUEUE, HookTable
 from passenger.log import Log
+from passenger.posix.exits import ExitWatch
 from passenger.posix.users import Identity, IdentityError
 from tests.support.watchdog import wait_gone
 
@@ -166,6 +167,30 @@ def test_a_program_that_cannot_be_run_is_a_failure_with_a_reason() -> None:
 
     if os.geteuid() == 0:
         run(nobody, lambda: hook_identity(Core(default_user="nosuchuser"), SystemAccounts()))
+
+
+def test_a_shortage_fails_one_run_and_the_next_is_served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without a descriptor to watch it with, a hook is ended; the events behind it are not lost."""
+    marker, watch = tmp_path / "pids", ExitWatch
+    shortages = [OSError(24, "Too many open files")]
+
+    def once_short(**given: Any) -> object:
+        if shortages:
+            raise shortages.pop()
+        return watch(**given)
+
+    monkeypatch.setattr(hook_run, "ExitWatch", once_short)
+
+    async def scene(house: House) -> None:
+        house.table.apply(Hooks(after_reload=shell(f"echo $$ >> {marker}")))
+        house.table.tell("after_reload", {})
+        house.table.tell("after_reload", {})
+        counts = await house.idle("after_reload")
+        assert (counts["runs"], counts["failed"], counts["waiting"]) == (2, 1, 0)
+        assert "Too many open files" in house.log()
+        assert marker.exists()
+
+    run(scene)
 
 
 @pytest.mark.root("switches users")
