@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+CO_COROUTINE = 0x80
+ASGI = (
+    "it is an ASGI application, which is called with scope, receive and send. "
+    'Set `app_type = "asgi"`, or define it in passenger_asgi.py'
+)
+
 
 def load(options: Mapping[str, str]) -> Any:
     """The application object. Raises Explanation for everything that goes wrong on the way."""
@@ -30,7 +36,15 @@ def load(options: Mapping[str, str]) -> Any:
         raise Explanation("".join(traceback.format_exception(type(error), error, trace))) from error
     if not callable(app):
         raise Explanation("the application is a %s, which cannot be called as a WSGI application" % type(app).__name__)
+    if is_coroutine_function(app) or is_coroutine_function(type(app).__call__):
+        raise Explanation(ASGI)
     return app
+
+
+def is_coroutine_function(found: Any) -> bool:
+    """Without the module `inspect`, whose import would cost every start some milliseconds."""
+    code = getattr(found, "__code__", None)
+    return code is not None and bool(code.co_flags & CO_COROUTINE)
 
 
 def from_file(options: Mapping[str, str]) -> Any:

@@ -11,6 +11,7 @@ import pytest
 
 from passenger.config.model import App
 from passenger.spawn.spawner import SpawnError
+from tests.support.preloading import dead
 from tests.support.spawning import HELLO, Place, ask, place, run, stopped
 
 
@@ -64,6 +65,25 @@ def test_what_the_application_does_wrong_is_said(here: Place, source: str, text:
     assert ("noise" in error.output) == ("noise" in source)
 
 
+ASYNC = "async def {name}({self}scope, receive, send):\n    pass\n"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        ASYNC.format(name="application", self=""),
+        "class App:\n    "
+        + ASYNC.format(name="__call__", self="self, ").replace("    pass", "        pass")
+        + "application = App()\n",
+    ],
+)
+def test_an_asgi_application_in_the_place_of_a_wsgi_one_is_recognised(here: Place, source: str) -> None:
+    """Else every request would be answered by an error."""
+    error = here.fails(here.app("blog", {"passenger_wsgi.py": source}))
+    assert "it is an ASGI application" in error.summary
+    assert 'app_type = "asgi"' in error.output
+
+
 @pytest.mark.parametrize(
     ("entry_point", "text"),
     [
@@ -87,8 +107,7 @@ def test_a_hang_is_ended_by_the_deadline(here: Place) -> None:
     assert "3.5 seconds" in error.summary
     assert failed_step(error.steps) == "load the application"
     assert 3.0 < sum(took for _, _, took in error.steps) < 10.0
-    child = Path(f"/proc/{error.output.split()[1]}/stat")
-    assert not child.exists() or child.read_text().rpartition(")")[2].split()[0] == "Z"
+    run(dead(int(error.output.split()[1])))
 
 
 @pytest.mark.parametrize(
