@@ -120,7 +120,7 @@ OPTIONS: Final[Mapping[str, Option]] = {
     "app_file_descriptor_ulimit": Option("rlimits.nofile", int),
     "controller_threads": Option("", note="the core is one event loop"),
     "oom_score": Option("oom_score_adj", int),
-    "max_out_of_band_work_instances": Option("", note="one process of an application at a time"),
+    "max_out_of_band_work_instances": Option("max_out_of_band_work_instances", int),
     "lve_min_uid": Option("", note=_GONE),
     "max_request_queue_size": Option("max_request_queue_size", int),
     "request_queue_overflow_status_code": Option("request_queue_overflow_status_code", int),
