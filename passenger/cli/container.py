@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from passenger.cli.catalogue import COMMANDS
 from passenger.cli.configuration import LOCAL_FILE, SYSTEM_FILE
-from passenger.cli.container_hooks import FOLDER, STOPPING, StoppedBootError, find_hooks, run_hooks
+from passenger.cli.container_hooks import FOLDER, STOPPING, find_hooks, run_hooks
 from passenger.cli.filed_secrets import read_filed
 from passenger.cli.standalone import instance_name
 from passenger.errors import EXIT_OK, HostError, InvalidConfigurationError
@@ -94,13 +94,15 @@ def container(arguments: list[str]) -> int:
 
 
 def _stopped(number: int, _: object) -> NoReturn:
-    raise StoppedBootError(number, "before anything was started")
+    """SystemExit, because no layer above mistakes it for a failure of what it just tried."""
+    print(f"stopped by {signal.Signals(number).name} before anything was started", file=sys.stderr)
+    raise SystemExit(128 + number)
 
 
 def start_arguments(given: Sequence[str], environ: Mapping[str, str], *, exists: Callable[[str], bool]) -> list[str]:
     """The arguments of `passenger start`: those given, and what a container adds where they leave it open."""
     chosen = _parameters(given)
-    if chosen["config_file"] is not None:
+    if chosen is None or chosen["config_file"] is not None:
         return list(given)
     folder = chosen["directory"]
     if folder is None:
@@ -118,11 +120,16 @@ def start_arguments(given: Sequence[str], environ: Mapping[str, str], *, exists:
     return [*given, *added]
 
 
-def _parameters(given: Sequence[str]) -> dict[str, Any]:
-    """What click makes of the arguments; a mistake in them is explained by `start` itself."""
+def _parameters(given: Sequence[str]) -> dict[str, Any] | None:
+    """What click makes of the arguments; None for a mistake in them, which `start` itself explains."""
+    import click
+
     from passenger.cli.start import start
 
-    return start.make_context("passenger start", list(given), resilient_parsing="--help" in given).params
+    try:
+        return start.make_context("passenger start", list(given), resilient_parsing="--help" in given).params
+    except click.UsageError:
+        return None
 
 
 def _environment(environ: Mapping[str, str]) -> str:

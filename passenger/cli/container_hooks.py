@@ -43,8 +43,8 @@ class Hook:
 class StoppedBootError(HostError):
     """Somebody asked for a stop before anything ran."""
 
-    def __init__(self, number: int, when: str) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name} {when}")
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name} while a hook ran")
         self.exit_status = 128 + number
 
 
@@ -120,7 +120,7 @@ def _follow(hook: Hook, pid: int, answer: int, deadline: float, wakeup: int) -> 
                 number = os.read(wakeup, 1)[0]
                 if number in STOPPING:
                     _end(pid)
-                    raise StoppedBootError(number, "while a hook ran")
+                    raise StoppedBootError(number)
             if answer in ready:
                 part = os.read(answer, 65536)
                 said += part

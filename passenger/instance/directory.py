@@ -209,7 +209,8 @@ def _open_registry(registry: str, *, euid: int) -> int:
     except OSError as error:
         raise HostError(
             f"cannot use the registry {registry}: {error.strerror}",
-            hint="set registry_dir or PASSENGER_INSTANCE_REGISTRY_DIR to a folder of your own",
+            hint="set registry_dir or PASSENGER_INSTANCE_REGISTRY_DIR to a folder of your own; "
+            "in a container, mount one (`--tmpfs /run/passenger`)",
         ) from error
     status = os.fstat(fd)
     problem = ""

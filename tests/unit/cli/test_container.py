@@ -116,3 +116,8 @@ def test_a_file_that_would_not_be_run_is_an_error(tmp_path: Path) -> None:
     _hook(tmp_path, "readme.txt")
     with pytest.raises(HostError, match=r"readme\.txt is no hook"):
         find_hooks(str(tmp_path))
+
+
+def test_a_mistake_in_the_arguments_is_left_to_start_itself() -> None:
+    """It explains it, with status 2; here it was a traceback."""
+    assert start_arguments(["--prot", "80"], {}, exists=lambda _: False) == ["--prot", "80"]
