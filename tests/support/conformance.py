@@ -22,6 +22,7 @@ from pathlib import Path
 
 from passenger import resources
 from tests.support import conformance_apps as apps
+from tests.support.httploader import sweep
 from tests.support.loader import DEADLINE, PASSWORD, Connection
 from tests.support.loader import request as session_request
 from tests.support.nodeapps import needed
@@ -200,6 +201,7 @@ class Loader:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(DEADLINE)
+        sweep(self.process.pid)  # as a spawner does it: a command runs in a group of its own
         self.admin.close()
         os.close(self.stderr)
 
