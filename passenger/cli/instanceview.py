@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from passenger.cli.attention import attention
 from passenger.cli.poolview import Paint, duration, plain, pool_lines
 from passenger.cli.snapshot import Snapshot
 from passenger.log import printable
@@ -25,6 +26,8 @@ def status_lines(snapshot: Snapshot, *, now: float, heading: Paint = plain, verb
         return
     if (since := core["drained_at"]) is not None:
         yield f"DRAINED for {duration(now - since)}: load balancers are told to send nothing; what comes is served"
+    if wanted := attention(core):
+        yield printable(f"Look at: {wanted}")
     requests = core["requests"]
     yield (
         f"Requests: {requests['active']} active, {requests['handled']} handled, "

@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from passenger.cli.attention import app_progress, app_words, process_word
 from passenger.cli.poolview import MIB, duration
 from passenger.cli.snapshot import Snapshot
 from passenger.cli.topstate import Rates, Row, State
@@ -44,6 +45,7 @@ def _head(snapshot: Snapshot) -> Text:
             f"{pool['processes']} of {pool['max_pool_size']} processes",
             f"{requests['active']} requests active, {pool['queue']} queued",
             f"{requests['handled']} handled",
+            *(["DRAINED"] if core["drained_at"] is not None else []),
         ]
     return Text(printable("   ".join(parts)), style="bold", no_wrap=True, overflow="ellipsis")
 
@@ -73,9 +75,7 @@ def _visible(lines: Sequence[Line], selected: Row | None, room: int) -> Sequence
 
 
 def _app(group: GroupStatus) -> tuple[str, ...]:
-    word = f"starting {group['spawning']}" if group["spawning"] else ""
-    if group["backing_off_for"] > 0:
-        word = "keeps failing"
+    word = ", ".join((*app_words(group), *app_progress(group)))
     sizes = [size for process in group["processes"] if (size := _memory(process)) is not None]
     return (
         printable(group["name"]),
@@ -99,7 +99,7 @@ def _processes(group: GroupStatus) -> list[Line]:
                 "",
                 str(process["processed"]),
                 duration(process["uptime"]),
-                "" if process["state"] == "enabled" else process["state"],
+                process_word(process),
             ),
         )
         for process in group["processes"]

@@ -29,6 +29,7 @@ class Load:
     """What a run of the generator saw."""
 
     outcomes: list[Outcome] = field(default_factory=list)
+    sent: int = 0
 
     @property
     def failed(self) -> list[Outcome]:
@@ -101,6 +102,7 @@ async def _drive(port: int, head: bytes, rate: float, stop: threading.Event, loa
     while not stop.is_set() and loop.time() - start < limit:
         due = start + number / rate
         number += 1
+        load.sent = number
         tick = asyncio.Event()
         loop.call_at(due, tick.set)
         await tick.wait()
