@@ -49,6 +49,7 @@ def test_django(engine: Engine, full: str, builder: str, place: Path) -> None:
 
 
 def test_sinatra(engine: Engine, full: str, builder: str, place: Path) -> None:
+    """The example of the docs, its gems installed by the documented step."""
     app = _prepared(engine, builder, EXAMPLES / "ruby", place, SINATRA)
     with engine.running(full, options=(*HARDENED, "-v", f"{app}:/app:ro")) as container:
         assert container.wait_ready().fetch().text == "Hello from Sinatra\n", container.logs()
@@ -56,6 +57,7 @@ def test_sinatra(engine: Engine, full: str, builder: str, place: Path) -> None:
 
 
 def test_express(engine: Engine, full: str, builder: str, place: Path) -> None:
+    """The example of the docs, its packages installed by the documented step."""
     app = _prepared(engine, builder, EXAMPLES / "node", place, EXPRESS)
     with engine.running(full, options=(*HARDENED, "-v", f"{app}:/app:ro")) as container:
         assert container.wait_ready().fetch().text == "Hello from Express\n", container.logs()
