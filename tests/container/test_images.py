@@ -33,7 +33,7 @@ def test_what_an_image_has_and_has_not(engine: Engine, name: str) -> None:
         'test -z "$(ls /var/lib/apt/lists)"; ls /opt/passenger/lib/python3*/site-packages/passenger/__pycache__/errors.*.pyc; '
         "find / -xdev -perm /6000 -newer /opt/passenger/bin/passenger -type f"
     )
-    done = engine.once(image, "sh", "-ec", look)
+    done = engine.once(image, "sh", "-ec", look, options=("--user", "0"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("\n") == 1, done.stdout
 

@@ -49,6 +49,7 @@ def test_django(engine: Engine, full: str, builder: str, place: Path) -> None:
 
 
 def test_sinatra(engine: Engine, full: str, builder: str, place: Path) -> None:
+    """Gems from vendor/bundle of the mounted folder, which the container cannot write to."""
     """The example of the docs, its gems installed by the documented step."""
     app = _prepared(engine, builder, EXAMPLES / "ruby", place, SINATRA)
     with engine.running(full, options=(*HARDENED, "-v", f"{app}:/app:ro")) as container:
@@ -57,6 +58,7 @@ def test_sinatra(engine: Engine, full: str, builder: str, place: Path) -> None:
 
 
 def test_express(engine: Engine, full: str, builder: str, place: Path) -> None:
+    """Found by `main` in package.json, its packages in node_modules."""
     """The example of the docs, its packages installed by the documented step."""
     app = _prepared(engine, builder, EXAMPLES / "node", place, EXPRESS)
     with engine.running(full, options=(*HARDENED, "-v", f"{app}:/app:ro")) as container:
