@@ -22,6 +22,7 @@ FILE = CHECKOUT / "docker" / "swarm" / "stack.yaml"
 PATIENCE = 180.0
 RATE = 50.0
 APP = """
+import os
 def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"VERSION " + os.uname().nodename.encode()]
@@ -98,7 +99,7 @@ def test_scaled_and_updated_under_load(swarm: Engine, base: str, images: list[st
         wait_until(lambda: answer(port).startswith("one"), "the first task answers", timeout=PATIENCE)
         swarm.docker("service", "scale", "--detach", f"{STACK}_app=3")
         wait_until(lambda: len(tasks_of(port)) == 3, "three tasks answer", timeout=PATIENCE)
-        with load(port, rate=RATE) as result:
+        with load(port, rate=RATE, limit=PATIENCE) as result:
             wait_until_count(result, 50)
             deploy(swarm, images[1], base, port, 3)
             wait_until(lambda: update_state(swarm) == "completed", "the update is complete", timeout=PATIENCE)
