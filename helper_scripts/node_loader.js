@@ -11,6 +11,7 @@
 
 const { createApi } = require('./node/api');
 const { loadApplication } = require('./node/application');
+const { Errands } = require('./node/errand');
 const { Installation } = require('./node/installation');
 const { Shutdown } = require('./node/shutdown');
 const { StartupWatch } = require('./node/startup_watch');
@@ -30,10 +31,11 @@ function start(options) {
   const watch = new StartupWatch(options);
   const installation = new Installation(options, (path) => {
     watch.ready();
-    talk.say(`\n!> Ready\n!> socket: main;unix:${path};http_session;0\n!> \n`);
+    talk.say(`\n!> Ready\n!> socket: main;unix:${path};http_session;0\n${installation.errands.announcement}!> \n`);
   });
   watch.wanted = () => (installation.automatic ? 'listen()' : "listen('passenger')");
   const api = createApi(installation);
+  installation.errands = new Errands(options, api);
   const shutdown = new Shutdown(installation, api, watch);
   talk.onEndOfStdin(() => shutdown.begin('stdin'));
   process.on('SIGTERM', () => shutdown.begin('SIGTERM'));

@@ -5,6 +5,7 @@ const { EventEmitter } = require('events');
 
 /**
  * `configure({ autoInstall: false })`: only `listen('passenger')` is redirected, other servers listen where they want.
+ * Event `oob_work`: the process takes no request; it takes some again when the listeners (and their promises) are done.
  * Event `exit`: the process is asked to end; who listens to it ends the process, or lets the event loop run empty.
  */
 function createApi(installation) {

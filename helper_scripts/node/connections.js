@@ -10,13 +10,14 @@
 const { Upgrade } = require('./upgrade');
 
 class Connections {
-  constructor(server) {
+  constructor(server, errands) {
     this.server = server;
     this.open = new Map(); // socket -> { busy: unfinished responses, mark: bytes read when it became idle, upgrade }
     this.closing = false;
     const emit = server.emit;
     server.emit = (event, ...args) => {
       this.happened(event, args);
+      if (event === 'request' && errands.take(args[0], args[1])) return true;
       return emit.call(server, event, ...args);
     };
   }

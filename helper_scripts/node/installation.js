@@ -26,6 +26,7 @@ class Installation {
     this.automatic = true;
     this.server = null;
     this.connections = null;
+    this.errands = null; // set before the application is loaded
     this.wish = null;
     this.aside = [];
     this.path = this.newPath();
@@ -56,7 +57,7 @@ class Installation {
   adopt(server, wish) {
     this.server = server;
     this.wish = wish;
-    this.connections = new Connections(server);
+    this.connections = new Connections(server, this.errands);
     forgetTimeouts(server);
     server.address = () => (server.listening ? wish.address(this.path) : null);
     server.once('listening', () => this.announce(this.path));

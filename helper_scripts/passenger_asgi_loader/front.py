@@ -4,10 +4,13 @@ Rules.
 1. Only the core connects here, so its `X-Forwarded-*` headers are the truth. Its own word is the last one of each: what
    stands before it came from outside.
 2. The path of our socket is a secret: the application is told of a server on localhost instead.
-3. No coroutine of its own: the application's is handed on, so this costs a request one function call.
+3. No coroutine of its own: the application's is handed on, so this costs a request one function call. What the core
+   asks for itself does not reach the application.
 """
 
 from __future__ import annotations
+
+from .errand import HEADER, Errands, work
 
 TYPE_CHECKING = False  # see passenger_loader.body
 if TYPE_CHECKING:
@@ -19,11 +22,14 @@ class Front:
     """The application as uvicorn calls it."""
 
     def __init__(self, app: Any, base_uri: str) -> None:
+        self.errands = Errands()
         self._app = app
         self._root_path = base_uri.rstrip("/")
 
     def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
         headers = dict(scope["headers"])  # of a name that comes twice, the last one
+        if HEADER in headers and self.errands.is_one(headers[HEADER]) and scope["type"] == "http":
+            return work(send)
         secure = headers.get(b"x-forwarded-proto", b"")[-5:] == b"https"
         if scope["type"] == "websocket":
             scope["scheme"] = "wss" if secure else "ws"

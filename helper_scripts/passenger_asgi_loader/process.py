@@ -25,7 +25,8 @@ class Prepared:
     def __init__(self, app: Any, options: Mapping[str, str]) -> None:
         """Raises Explanation when there is no uvicorn that works."""
         self.app = app
-        self.engine = Engine(Front(app, options.get("base_uri", "")), options.get("uvicorn_path", ""))
+        self.front = Front(app, options.get("base_uri", ""))
+        self.engine = Engine(self.front, options.get("uvicorn_path", ""))
 
 
 def serve(prepare: Callable[[], Prepared], options: Mapping[str, str]) -> int:
@@ -44,7 +45,8 @@ async def _serve(prepare: Callable[[], Prepared], options: Mapping[str, str]) ->
     concurrency = int(options.get("max_concurrent_requests") or 0)
 
     def announce(path: str) -> None:
-        say(announced("!> socket: main;unix:%s;http_session;%d\n" % (path, concurrency), options.get("interrupts")))
+        place = "!> socket: main;unix:%s;http_session;%d\n" % (path, concurrency)
+        say(announced(place, options.get("interrupts"), prepared.front.errands.expect(options)))
 
     prepared = prepare()
     server = Server(prepared.app, prepared.engine, options)

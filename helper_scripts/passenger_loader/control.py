@@ -91,9 +91,9 @@ def name_of(conn: Any) -> bytes:
     return address[1:] if isinstance(address, bytes) and address[:1] == b"\0" else b""
 
 
-def announced(sockets: str, offered: str | None) -> str:
-    """The Ready block. `offered`: what the spawner said about interrupting requests."""
-    return "\n!> Ready\n%s%s!> \n" % (sockets, "!> interrupts: %s\n" % OFFER if offered == OFFER else "")
+def announced(sockets: str, offered: str | None, more: str = "") -> str:
+    """The Ready block. `offered`: what the spawner said about interrupting requests; `more`: further lines."""
+    return "\n!> Ready\n%s%s%s!> \n" % (sockets, "!> interrupts: %s\n" % OFFER if offered == OFFER else "", more)
 
 
 def shut(sock: socket.socket, how: int) -> None:

@@ -10,8 +10,9 @@ A function `passenger_after_fork()` in the startup file (or in the module of the
 Nothing is called after a fork in a process that loaded the application itself. `os.register_at_fork` works as well,
 but its callbacks run at every fork, and their errors end nothing.
 
-`on_oob_work` registers functions in the same way. They are called, in a thread that serves requests otherwise, while
-the process takes none: some time after a response with the header `X-Passenger-Request-OOB-Work`. Errors are printed.
+`on_oob_work` registers functions in the same way. They are called, in a thread that serves requests otherwise (ASGI: in
+the event loop, coroutine functions, too), while the process takes none: some time after a response with the header
+`X-Passenger-Request-OOB-Work`. Errors are printed.
 """
 
 from __future__ import annotations
@@ -50,8 +51,23 @@ def run_oob_work() -> None:
         try:
             function()
         except Exception:
-            print("[loader] out-of-band work failed:", file=sys.stderr)
-            traceback.print_exc()
+            _oob_work_failed()
+
+
+async def run_oob_work_in_loop() -> None:
+    """The same for a process that is an event loop."""
+    for function in _oob_work:
+        try:
+            result = function()
+            if hasattr(result, "__await__"):
+                await result
+        except Exception:
+            _oob_work_failed()
+
+
+def _oob_work_failed() -> None:
+    print("[loader] out-of-band work failed:", file=sys.stderr)
+    traceback.print_exc()
 
 
 def run_after_fork(module_name: str) -> None:

@@ -90,6 +90,13 @@ class RunErrand:
 
 
 @dataclass(frozen=True, slots=True)
+class DropErrand:
+    """The process has not finished what it ran: it serves again, without having done its out-of-band work."""
+
+    process: Process
+
+
+@dataclass(frozen=True, slots=True)
 class CloseGeneration:
     """No process will be started with these options any more: close the spawner."""
 
@@ -130,6 +137,7 @@ Action = (
     | Kill
     | Dispose
     | RunErrand
+    | DropErrand
     | CloseGeneration
     | TakeOver
     | KeepLoaded

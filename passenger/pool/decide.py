@@ -90,7 +90,7 @@ def _released(ledger: Ledger, event: Released, now: float, actions: list[Action]
     if process in process.group.errands:
         errands.begin_if_free(process, actions)
     elif process.group.wishes:
-        errands.consider(ledger, process.group, actions)
+        errands.consider(ledger, process.group, now, actions)
     if process.state is ProcessState.DRAINING and not process.is_busy():
         begin_stop(ledger, process, now, actions)
     if ledger.starving and process in ledger.idle:
@@ -203,10 +203,8 @@ def _ticked(ledger: Ledger, _: Ticked, now: float, actions: list[Action]) -> Non
     for process in wear.expire(ledger, now):
         demand.place(ledger, process.group, now)
     for group in list(ledger.wishing):
-        errands.consider(ledger, group, actions)
+        errands.tick(ledger, group, now, actions)
         demand.place(ledger, group, now)
-        if not group.wishes:
-            del ledger.wishing[group]
     for group in list(ledger.backing_off):
         if not group.backoff.is_waiting(now):
             del ledger.backing_off[group]

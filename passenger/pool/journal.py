@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from passenger.clock import Clock
 from passenger.log import Log
-from passenger.pool.actions import Action
+from passenger.pool.actions import Action, DropErrand
 from passenger.pool.model import Group, Process, ProcessState, Spawning
 from passenger.pool.restart import Restart
 from passenger.pool.session import Refusal, RefusalReason
@@ -40,6 +40,15 @@ class Journal:
     def ready(self, process: Process) -> None:
         self._log.info("process ready", app=process.group.name, pid=process.pid, seconds=f"{process.spawn_seconds:.2f}")
         self.notify("attached_process", {"app": process.group.name, "pid": process.pid})
+
+    def errand_dropped(self, action: DropErrand) -> None:
+        app = action.process.group.app
+        self._log.warn(
+            "no out-of-band work: the process did not finish what it ran",
+            app=action.process.group.name,
+            pid=action.process.pid,
+            limit=app.out_of_band_work_timeout,
+        )
 
     def spawner_broke(self, spawning: Spawning, failure: SpawnError, error: Exception) -> None:
         """A failed start is logged by the spawner; this is a bug in a spawner."""
@@ -102,7 +111,7 @@ class Journal:
         now = self._clock.monotonic()
         if now - self._told_full.get(refusal.app, -QUIET) >= QUIET:
             self._told_full[refusal.app] = now
-            self._log.warn("queue full: requests are refused with 503", app=refusal.app)
+            self._log.warn("queue full: requests are refused", app=refusal.app)
             self.notify("queue_full", {"app": refusal.app})
 
     def close_failed(self, error: Exception) -> None:

@@ -221,14 +221,14 @@ class Ledger:
             if process not in group.errands:
                 self.enable(process, now=now)
 
-    def send_away(self, process: Process) -> None:
-        """An enabled process takes no request for a while."""
+    def send_away(self, process: Process, *, until: float) -> None:
+        """An enabled process takes no request for a while; `until`: by then it has to have finished what it runs."""
         group = process.group
         group.places.remove(process)
         group.enabled -= 1
         self.enabled -= 1
         group.aside[process] = None
-        group.errands[process] = None
+        group.errands[process] = until
         self.aside += 1
         process.state = ProcessState.ASIDE
         self.note_size(group)
@@ -249,7 +249,7 @@ class Ledger:
         if process.generation is not group.generation:
             group.outdated[process] = None
         group.routes[process.route] = process
-        group.places.add(process)
+        (group.places.stand if process.sessions else group.places.add)(process)
         self.note_size(group)
 
     def receive_late(self, spawning: Spawning, running: RunningProcess, *, now: float) -> Process:

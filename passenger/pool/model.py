@@ -143,6 +143,7 @@ class Process:
         "started_at",
         "state",
         "stop_asked_at",
+        "takes_errands",
         "takes_interrupts",
         "upgraded",
     )
@@ -156,6 +157,7 @@ class Process:
         self.connect_password = running.connect_password
         self.spawn_seconds = running.spawn_seconds
         self.takes_interrupts = running.takes_interrupts
+        self.takes_errands = running.takes_errands
         self.sockets = tuple(Socket(announced) for announced in running.sockets)
         self.only_socket = self.sockets[0] if len(self.sockets) == 1 else None
         limits = [socket.concurrency for socket in self.sockets]
@@ -200,6 +202,10 @@ class Process:
     def is_busy(self) -> bool:
         return bool(self.sessions or self.beside)
 
+    def is_engaged(self) -> bool:
+        """Whether it runs requests that will end soon: no WebSockets, and none that take no place."""
+        return self.sessions > len(self.upgraded)
+
     def least_busy_socket(self) -> Socket:
         """A socket with a free place. Only for processes with several sockets; they have a handful at most."""
         return min((socket for socket in self.sockets if socket.is_free()), key=lambda socket: socket.sessions)
@@ -238,8 +244,8 @@ class Group:
         self.aside: dict[Process, None] = {}
         self.wishes: dict[Process, None] = {}
         """Enabled processes that want time for out-of-band work, in order."""
-        self.errands: dict[Process, None] = {}
-        """Those of `aside` that have it, or finish what they run first."""
+        self.errands: dict[Process, float] = {}
+        """Those of `aside` that have it (inf), or finish what they run first, and by when."""
         self.is_gathering = True
         """Nothing serves yet: the first processes may have to wait for each other (`ready_when`)."""
         self.is_on_demand = False

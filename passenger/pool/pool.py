@@ -101,6 +101,7 @@ class Pool(Belonging):
             act.Kill: self._kill,
             act.Dispose: self._dispose,
             act.RunErrand: self._run_errand,
+            act.DropErrand: self._journal.errand_dropped,
             act.CloseGeneration: lambda action: self._starts.retire(action.generation),
             act.TakeOver: lambda action: self._starts.take_over(action.generation),
             act.KeepLoaded: lambda action: self._starts.keep_loaded(action.generation),

@@ -261,7 +261,7 @@ class AppConnection:
             client.response_complete()
         if session is not None:
             self._pool.release(session)
-            if wishes and session.socket.protocol == "session":
+            if wishes and session.process.takes_errands:
                 self._pool.ask_errand(session.process)
 
     def _fail(self, reason: str) -> None:

@@ -1,8 +1,8 @@
-"""Has a process do its out-of-band work: one request `OOBW` over a connection of its own, then waits for any answer.
+"""Has a process do its out-of-band work: one request over a connection of its own, then waits for any answer.
 
 Rules.
-1. Only over the session protocol, with the connect password: no client can ask for it, and no HTTP server gets bytes
-   that it does not know.
+1. With the connect password, so no client can ask for it. Over HTTP only a process whose loader has announced that it
+   knows the request gets it (`Process.takes_errands`): to the server of others it would be a request like any.
 2. Parked connections are closed first: a process with one thread waits on them for its next request.
 3. However it ends, the pool is told once, at most `out_of_band_work_timeout` later.
 """
@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from passenger.clock import Clock
 from passenger.log import Log
 from passenger.request.connecting import ConnectError, connect
-from passenger.wire.session import framed
+from passenger.wire import errand
 
 if TYPE_CHECKING:
     from passenger.pool.model import Process
-
-REQUEST: Final = b"REQUEST_METHOD\0OOBW\0"
 
 
 class Errands:
@@ -59,7 +57,7 @@ async def _ask(process: Process) -> None:
     process.close_parked()
     reader, writer = await asyncio.open_connection(sock=connect(process, process.sockets[0]))
     try:
-        writer.write(framed(REQUEST, process.connect_password.encode()))
+        writer.write(errand.request(process.sockets[0].protocol, process.connect_password.encode()))
         await reader.read(1)
     finally:
         writer.close()

@@ -53,6 +53,7 @@ class Attempt(Generic[P]):
         """What was announced, found to be what it claims to be. Raises SpawnFailure."""
         self._journey.begin(Step.CHECK)
         self.process.takes_interrupts = ready.interrupts
+        self.process.takes_errands = ready.errands or all(found.protocol == "session" for found in ready.sockets)
         if ready.pid not in {None, self.process.pid}:
             raise SpawnFailure("foreign-pid", f"it calls itself process {ready.pid}, but is {self.process.pid}")
         for announced in ready.sockets:

@@ -24,6 +24,7 @@ class DummyProcess:
         self.connect_password = f"password-{number}"
         self.spawn_seconds = 0.0
         self.takes_interrupts = False
+        self.takes_errands = True
         self.exit: Exit | None = None
         self.disposed = False
         self.asked: list[str] = []

@@ -41,6 +41,7 @@ class StartedProcess(abc.ABC):
         self.sockets: tuple[AppSocket, ...] = ()
         self.spawn_seconds = 0.0
         self.takes_interrupts = False
+        self.takes_errands = False
         self.exit: Exit | None = None
         self.capture = Capture()
         self._loop = loop

@@ -59,6 +59,11 @@ class RunningProcess(Protocol):
         """Its loader interrupts single requests."""
         ...
 
+    @property
+    def takes_errands(self) -> bool:
+        """Its loader can be asked for out-of-band work: by the session protocol, or as it has announced."""
+        ...
+
     def interrupt(self, connection: str) -> bool:
         """Have the request on that connection interrupted (the address of our end). False = it cannot be told."""
         ...

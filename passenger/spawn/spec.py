@@ -28,7 +28,7 @@ from passenger.posix.users import Identity, IdentityError, identity_for
 from passenger.spawn import environment
 from passenger.spawn.failure import SpawnFailure
 from passenger.spawn.limits import SpawnLimits, limits_for
-from passenger.wire.spawn import INTERRUPTS
+from passenger.wire.spawn import ERRANDS, INTERRUPTS
 
 NO_BOUNDS: Final = Bounds()
 LOGIN_SHELLS: Final = frozenset({"bash", "zsh", "ksh", "mksh", "sh", "dash", "ash"})
@@ -301,6 +301,7 @@ def _own_request(app: App, kind: AppType, context: SpawnContext) -> dict[str, st
         "app_start_command": (app.app_start_command or "") if kind.name == "generic" else "",
         "shutdown_timeout": f"{app.shutdown_timeout:g}",
         "interrupts": INTERRUPTS,
+        "oobw": ERRANDS if kind.speaks_http else "",
         "thread_count": str(app.thread_count) if kind.has_threads else "",
         "max_concurrent_requests": "" if limit is None or not kind.speaks_http else str(limit),
         "core_uid": str(context.uid),

@@ -52,6 +52,8 @@ MAX_CONCURRENCY: Final = 1_000_000
 VERSION: Final = "1.0"
 INTERRUPTS: Final = "stdin"
 """How single requests are interrupted: offered in the request, announced in the Ready block, said by `interruption`."""
+ERRANDS: Final = "http"
+"""How a process that speaks HTTP is asked for out-of-band work: likewise. The request is `wire.errand`'s."""
 
 
 class State(enum.Enum):
@@ -90,6 +92,7 @@ class SpawnTalk:
         self._names: set[str] = set()
         self._pid: int | None = None
         self._interrupts = False
+        self._errands = False
         self._html = False
         self._explanation = bytearray()
 
@@ -197,6 +200,9 @@ class SpawnTalk:
         if key == "interrupts":
             self._interrupts = value == INTERRUPTS  # another way may come one day; we would not go it
             return []
+        if key == "oobw":
+            self._errands = value == ERRANDS
+            return []
         if key != "pid":
             return self._broken(Fault.UNKNOWN_KEY, f"unknown key `{key}` in the Ready block")
         if self._pid is not None or not re.fullmatch(r"[1-9][0-9]{0,9}", value, re.ASCII):
@@ -223,7 +229,7 @@ class SpawnTalk:
         if len(self._sockets) > MAX_SOCKETS:
             return self._broken(Fault.TOO_MANY_SOCKETS, f"more than {MAX_SOCKETS} request sockets")
         self.state = State.OVER
-        return [Ready(tuple(self._sockets), self._pid, self._interrupts)]
+        return [Ready(tuple(self._sockets), self._pid, self._interrupts, self._errands)]
 
     def _begin_explaining(self, _text: str) -> list[Event]:
         self.state = State.EXPLAINING

@@ -63,6 +63,8 @@ class Ready:
     pid: int | None
     interrupts: bool = False
     """It interrupts a single request when its stdin names the connection, and shows its stacks on SIGQUIT."""
+    errands: bool = False
+    """It takes the request for out-of-band work of `wire.errand`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,20 @@ def test_processes_share_what_was_loaded() -> None:
         assert made.errors() == ""
 
 
+def test_each_process_knows_its_own_password_for_out_of_band_work() -> None:
+    with starting(APP, script="asgi_preloader.py", options={"connect_password": "of nobody"}) as made:
+        path = announced(made)
+        workers = [Worker(path, oobw="http", connect_password=f"pw{number}") for number in range(2)]
+        for number, worker in enumerate(workers):
+            assert worker.answer.endswith("!> oobw: http\n!> \n")
+            conn = worker.connect()
+            for word in ("of nobody", f"pw{1 - number}"):
+                assert conn.get("/", {"X-Passenger-OOB-Work": word}).startswith(b"[")
+            assert conn.get("/", {"X-Passenger-OOB-Work": f"pw{number}"}) == b"oobw done"
+            conn.close()
+            worker.talk.close()
+
+
 def test_a_websocket_in_a_forked_process() -> None:
     """The library was loaded before the fork."""
     with two_workers(APP) as (made, workers):

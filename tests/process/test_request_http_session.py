@@ -138,6 +138,20 @@ def test_connection_is_not_used_again_after_anything_unusual(answer: bytes) -> N
         assert app.at_end()
 
 
+@pytest.mark.parametrize("knows", [False, True])
+def test_a_wish_for_out_of_band_work_is_heard_of_loaders_that_know_the_request(knows: bool) -> None:  # noqa: FBT001
+    """Clients never see it, and a server that would not understand the request is not asked."""
+    with http_core() as core:
+        core.call(lambda: setattr(core.pool.processes[0], "takes_errands", knows))
+        web = core.connect(scgi())
+        app = accepted(core)
+        app.head()
+        app.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Passenger-Request-OOB-Work: 1\r\n\r\nok")
+        assert b"oob" not in web.response()[0].lower()
+        core.until(lambda: core.pool.released == 1)
+        assert core.call(lambda: core.pool.errands) == [os.getpid()] * knows
+
+
 def test_interim_answers_are_swallowed_and_node_framing_is_understood() -> None:
     """What Node sends: 103, then chunks, with headers about the connection that nginx must not see."""
     with http_core() as core:

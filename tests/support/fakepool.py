@@ -55,6 +55,7 @@ class FakeProcess:
         self.state = ProcessState.ENABLED
         self.group = FakeGroup()
         self.takes_interrupts = takes_interrupts
+        self.takes_errands = protocol == "session"
         self.running = FakeRunning(takes_interrupts)
         self.gupid = f"gupid-{pid}"
         self.route = f"route-{pid}"

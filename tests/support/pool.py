@@ -42,6 +42,7 @@ class StillProcess:
         self.connect_password = "password"
         self.spawn_seconds = 0.5
         self.takes_interrupts = False
+        self.takes_errands = True
         self.sockets = tuple(
             AppSocket(f"s{number}", f"unix:/run/apps/{self.pid}.{number}", "session", places)
             for number, places in enumerate(sockets or (concurrency,))

@@ -189,7 +189,7 @@ class PoolDriver:
             self.settle()
 
     def _begin_errand(self, process: Process, over: Callable[[], None]) -> None:
-        assert not process.is_busy()
+        assert not process.is_engaged()
         assert not process.takes_requests()
         self.errands.append(over)
 

@@ -157,6 +157,7 @@ class World:
             act.Kill: "KILL",
             act.Dispose: "dispose",
             act.RunErrand: "errand",
+            act.DropErrand: "no errand",
         }[type(action)]
         return f"{verb} {self._process(action.process)}"
 

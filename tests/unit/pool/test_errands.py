@@ -7,6 +7,13 @@ from tests.support.pool import app
 from tests.support.poolworld import World
 
 
+class Tunnel:
+    """A session without an end."""
+
+    def process_leaves(self) -> None:
+        raise AssertionError("out-of-band work ends none")
+
+
 def ask(world: World, process: str) -> list[str]:
     return world.do(ev.ErrandAsked(world.processes[process]))
 
@@ -92,3 +99,39 @@ def test_its_end_and_that_of_the_instance_are_as_ever() -> None:
     ask(world, "p2")
     assert "stop p2" in world.stop()
     assert over(world, "p2") == []
+
+
+def test_what_does_not_end_is_waited_for_so_long_and_then_the_process_serves_again() -> None:
+    world = World(a=app(max_instances=2, out_of_band_work_timeout=20.0), size=2).with_ready("a", 2)
+    assert world.arrive("a", "w1") == ["grant w1 p2"]
+    assert ask(world, "p2") == []
+    assert world.tick(19.0) == []
+    assert world.arrive("a", "w2", "w3") == ["grant w2 p1"]
+    assert world.tick(1.0) == ["no errand p2"]
+    assert world.release("w1") == ["grant w3 p2"]
+    assert world.release("w3") == []
+    assert not world.group("a").errands
+    assert world.tick(1.0) == []
+    assert not world.ledger.wishing
+
+
+def test_websockets_are_no_reason_to_wait() -> None:
+    world = World(a=app(max_instances=1, thread_count=8), size=1).with_ready("a", 1)
+    world.arrive("a", "chat", "w1")
+    world.processes["p1"].upgraded[Tunnel()] = None
+    assert ask(world, "p1") == []
+    assert world.release("w1") == ["errand p1"]
+    assert world.release("chat") == []
+    assert world.arrive("a", "w2") == []
+    assert over(world, "p1") == ["grant w2 p1"]
+
+
+def test_one_that_becomes_a_websocket_while_it_is_waited_for_is_noticed_by_the_next_tick() -> None:
+    world = World(a=app(max_instances=2, thread_count=8), size=2).with_ready("a", 2)
+    world.arrive("a", "chat")
+    assert ask(world, "p2") == []
+    world.processes["p2"].upgraded[Tunnel()] = None
+    assert world.tick(1.0) == ["errand p2"]
+    assert world.tick(100.0) == []
+    assert over(world, "p2") == []
+    assert world.arrive("a", "w1", "w2", "w3") == ["grant w1 p1", "grant w2 p1", "grant w3 p2"]

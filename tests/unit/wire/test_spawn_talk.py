@@ -85,6 +85,12 @@ def test_a_loader_says_how_requests_are_interrupted(value: str, expected: bool) 
     assert spoken(data)[-1] == Ready((SOCKET,), None, interrupts=expected)
 
 
+@pytest.mark.parametrize(("value", "expected"), [("http", True), ("smoke signals", False)])
+def test_a_loader_says_how_it_is_asked_for_out_of_band_work(value: str, expected: bool) -> None:  # noqa: FBT001
+    data = OFFER + READY.replace(b"!> Ready\n", f"!> Ready\n!> oobw: {value}\n".encode())
+    assert spoken(data)[-1] == Ready((SOCKET,), None, errands=expected)
+
+
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
