@@ -74,6 +74,8 @@ def api_call(
     question = fields(data if data_file is None else Path(data_file).read_text(encoding="utf-8"))
     record = chosen_instance(instance, registry)
     path = record.paths.core_api if place == "core" else record.paths.watchdog_api
+    if verb == "restart":
+        question = as_restart(question)
     what = f"the {place} of instance {record.name}"
     print(json.dumps(api.call(path, {**question, "verb": verb}, timeout=timeout, what=what), indent=2))
     return EXIT_OK
@@ -94,6 +96,16 @@ def meaning(words: tuple[str, ...], where: str | None) -> tuple[str, str]:
     if verb == "health" and asked == "watchdog":
         verb = "status"
     return place or asked or "core", verb
+
+
+def as_restart(question: Mapping[str, Any]) -> dict[str, Any]:
+    """Passenger's `{"name": ..., "restart_method": ...}` in our words; ours stay as they are."""
+    ours = {word: value for word, value in question.items() if word not in {"name", "restart_method"}}
+    if "name" in question:
+        ours.setdefault("apps", [question["name"]])
+    if question.get("restart_method", "default") != "default":
+        ours.setdefault("method", question["restart_method"])
+    return ours
 
 
 def fields(text: str) -> dict[str, Any]:

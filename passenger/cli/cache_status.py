@@ -34,8 +34,6 @@ def status(*, instance: str | None, registry: str | None, form: str) -> int:
     elif not found:
         print(f"no application of instance {record.name} has a cache")
     for one in found if form == "text" else ():
-        print(
-            f"{one['app']}: {one['entries']} entries, {one['bytes'] / 2**20:.1f} MiB of {size_text(one['limit'])}, "
-            f"in {one['folder']}"
-        )
+        count = f"{one['entries']} {'entry' if one['entries'] == 1 else 'entries'}"
+        print(f"{one['app']}: {count}, {one['bytes'] / 2**20:.1f} MiB of {size_text(one['limit'])}, in {one['folder']}")
     return EXIT_OK

@@ -1,7 +1,8 @@
 """The deadlines of a request, by its state: pure arithmetic in ticks of the wheel.
 
 READING    the head has HEAD_TICKS
-QUEUED     response_timeout and max_request_queue_time, since it was queued; held by a pause: also the time for that
+QUEUED     response_timeout and max_request_queue_time, since it was queued; held by a pause: the time for that instead
+           of the latter
 RUNNING    response_timeout until the response begins, since a process has all that came of it; max_request_time
            until the response is whole, since a process has it
 LINGERING  LINGER_TICKS

@@ -27,7 +27,7 @@ class Route:
     rest_ticks: int
     """`websocket_idle_timeout`, likewise."""
     queue_ticks: int
-    """`max_request_queue_time`, likewise."""
+    """`max_request_queue_time`, likewise; NEVER while a pause holds requests, which has a limit of its own."""
     request_ticks: int
     """`max_request_time`, likewise."""
     queue_full_status: int
@@ -51,19 +51,20 @@ def routes_of(
 
 def _route(name: str, app: App, page: bytes | None, gate: Gate | None) -> Route:
     explains = app.friendly_error_pages
+    pause = None if gate is None else gate.pause
     return Route(
         name=name,
         base_uri=b"" if app.base_uri == "/" else app.base_uri.encode(),
         response_ticks=_limit(app.response_timeout),
         rest_ticks=_limit(app.websocket_idle_timeout),
-        queue_ticks=_limit(app.max_request_queue_time),
+        queue_ticks=NEVER if pause else _limit(app.max_request_queue_time),
         request_ticks=_limit(app.max_request_time),
         queue_full_status=app.request_queue_overflow_status_code,
         queue_time_status=app.request_queue_timeout_status_code,
         spawn_failed_status=app.spawn_exception_status_code,
         explains_errors=app.app_env == "development" if explains is None else explains,
         door=door_of(app, gate),
-        hold_ticks=NEVER if gate is None or gate.pause is None else _limit(gate.pause.hold),
+        hold_ticks=_limit(pause.hold) if pause else NEVER,
         page=page,
     )
 

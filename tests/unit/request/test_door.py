@@ -9,7 +9,9 @@ import pytest
 from passenger.config.model import App
 from passenger.request.door import Door, RouteCookie, door_of, is_secure, value_of
 from passenger.request.gate import Gate, Maintenance, Pause
+from passenger.request.routes import routes_of
 from passenger.request.traffic import Traffic
+from passenger.request.wheel import NEVER, ticks
 
 
 def door(**keys: Any) -> Door:
@@ -121,6 +123,16 @@ def test_a_gate_survives_in_words() -> None:
     next_gate.restore(kept)
     assert next_gate.kept() == kept
     assert next_gate.lets_in("192.0.2.7")
+
+
+def test_the_pause_says_how_long_a_request_is_held_and_not_the_queue() -> None:
+    paused, open_gate = Gate(), Gate()
+    paused.pause = Pause(since=5.0, hold=2.0)
+    open_gate.maintain(maintenance("192.0.2.7"))
+    app = App(app_root="/", max_request_queue_time=0.5)
+    routes = routes_of({"a": app, "b": app}, {}, {"a": paused, "b": open_gate})
+    assert (routes[b"a"].queue_ticks, routes[b"a"].hold_ticks) == (NEVER, ticks(2.0))
+    assert (routes[b"b"].queue_ticks, routes[b"b"].hold_ticks) == (ticks(0.5), NEVER)
 
 
 class Held:
