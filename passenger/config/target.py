@@ -19,7 +19,8 @@ T = TypeVar("T")
 
 IMAGE_USER: Final = "9999"
 """The user of our images when a manifest names none."""
-SWITCHING: Final = frozenset({"SETUID", "SETGID"})
+SWITCHING: Final = frozenset({"CHOWN", "DAC_OVERRIDE", "KILL", "SETGID", "SETUID"})
+"""To start processes as others, hand them folders, reach their sockets, and end them."""
 LOW_PORTS: Final = "NET_BIND_SERVICE"
 """Capabilities that root has unless they are taken away."""
 

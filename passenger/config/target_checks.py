@@ -14,7 +14,7 @@ from passenger.config.document import Document
 from passenger.config.findings import Findings
 from passenger.config.instance import Instance
 from passenger.config.model import App
-from passenger.config.target import Fact, Target
+from passenger.config.target import SWITCHING, Fact, Target
 from passenger.config.units import duration_text, size_text
 from passenger.config.values import LOG_WORDS
 from passenger.log import printable
@@ -79,7 +79,7 @@ class TargetChecks:
                     "E510",
                     path,
                     f'app "{printable(name)}" cannot run as its own {key} there: {why.value}',
-                    label=f"remove `{key}`, or run the whole as root with SETUID and SETGID",
+                    label=f"remove `{key}`, or run the whole as root with {', '.join(sorted(SWITCHING))}",
                     elsewhere=self._beside(why, "here"),
                 )
 

@@ -102,10 +102,10 @@ def test_restricted(name: str) -> None:
     }
 
 
-def test_users_of_their_own_need_four_capabilities() -> None:
+def test_users_of_their_own_need_five_capabilities() -> None:
     """And nothing more of root; the rest is as closed as elsewhere."""
     security = container_of("users")["securityContext"]
-    assert security["capabilities"] == {"drop": ["ALL"], "add": ["CHOWN", "KILL", "SETGID", "SETUID"]}
+    assert security["capabilities"] == {"drop": ["ALL"], "add": ["CHOWN", "DAC_OVERRIDE", "KILL", "SETGID", "SETUID"]}
     assert security["allowPrivilegeEscalation"] is False
     assert security["readOnlyRootFilesystem"] is True
     users = {app.user for app in configuration("users").apps.values()}
