@@ -14,7 +14,7 @@ from __future__ import annotations
 from passenger.pool.actions import Action, Kill, Terminate
 from passenger.pool.events import Condemned, Withdrawn
 from passenger.pool.ledger import Ledger
-from passenger.pool.model import ProcessState
+from passenger.pool.model import ProcessState, Retirement
 from passenger.pool.settle import retire, settle
 
 
@@ -32,6 +32,9 @@ def condemned(ledger: Ledger, event: Condemned, now: float, actions: list[Action
         return
     if process.stays():
         retire(ledger, process, event.why, now, actions)
+    elif process.retired_why != event.why:  # it was leaving for another reason, which is not why it ends now
+        process.retired_why = event.why
+        process.group.retirements.append(Retirement(process.pid, event.why, now, process.processed))
     if event.patience > 0 and not process.signals_sent:
         process.signals_sent = 1
         ledger.condemned[process] = now + event.patience

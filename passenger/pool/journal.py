@@ -93,7 +93,7 @@ class Journal:
 
     def signalled(self, process: Process, signal: str) -> None:
         asked = "process is not waited for" if process.state is ProcessState.DRAINING else "process did not stop"
-        self._log.warn(asked, app=process.group.name, pid=process.pid, sent=signal)
+        self._log.warn(asked, app=process.group.name, pid=process.pid, sent=signal, why=process.retired_why)
 
     def exited(self, process: Process, exit_: Exit, lifetime: float) -> None:
         is_expected = process.state in {ProcessState.STOPPING, ProcessState.DRAINING}

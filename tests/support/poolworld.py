@@ -72,11 +72,11 @@ class World:
     def exit(self, process: str) -> list[str]:
         return self.do(ev.Exited(self.processes[process], spawn_error("it ended"), 0.0))
 
-    def withdraw(self, process: str) -> list[str]:
-        return self.do(ev.Withdrawn(self.processes[process], "told to"))
+    def withdraw(self, process: str, why: str = "told to") -> list[str]:
+        return self.do(ev.Withdrawn(self.processes[process], why))
 
-    def condemn(self, process: str, *, patience: float = 0.0) -> list[str]:
-        return self.do(ev.Condemned(self.processes[process], "told to", patience))
+    def condemn(self, process: str, why: str = "told to", *, patience: float = 0.0) -> list[str]:
+        return self.do(ev.Condemned(self.processes[process], why, patience))
 
     def restart(self, *groups: str, method: str = "") -> list[str]:
         return self.do(ev.RestartAsked(tuple(map(self.group, groups)), method, "told to"))

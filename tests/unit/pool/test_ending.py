@@ -49,6 +49,16 @@ def test_one_that_drains_can_be_condemned_too_and_impatience_overrides_patience(
     assert world.tick(100) == []
 
 
+def test_why_it_ends_now_is_told_even_if_it_was_leaving_for_another_reason() -> None:
+    """One over its soft memory limit that goes on to take more than the hard one."""
+    world = World(a=app()).with_ready("a", 1)
+    world.arrive("a", "w1")
+    world.withdraw("p1", "memory_limit")
+    world.condemn("p1", "hard_memory_limit", patience=5.0)
+    world.condemn("p1", "hard_memory_limit")
+    assert [one.why for one in world.group("a").retirements] == ["memory_limit", "hard_memory_limit"]
+
+
 def test_a_condemned_process_that_ends_in_time_is_not_killed() -> None:
     world = World(a=app()).with_ready("a", 1)
     world.condemn("p1", patience=5.0)
