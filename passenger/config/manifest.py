@@ -129,6 +129,8 @@ def documents(text: str, file: str) -> list[Node]:
         raise ManifestError("E501", f"the manifest is no YAML: {error.problem or error.context}", span=place) from error
     except yaml.YAMLError as error:
         raise ManifestError("E501", f"the manifest is no YAML: {error}") from error
+    except RecursionError as error:
+        raise ManifestError("E501", "the manifest is nested too deeply") from error
     return [node for node in found if node]
 
 

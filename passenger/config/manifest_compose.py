@@ -17,7 +17,7 @@ _MODES: Final = frozenset({"ro", "rw", "z", "Z", "cached", "delegated"})
 
 def size(text: str) -> int:
     """Bytes of `512m`, `1.5gb`. Raises ValueError."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(b|[kmg]b?)?", text.lower())
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(b|[kmg]b?)?", text.lower())
     if match is None:
         raise ValueError("expected a size such as `512m`")
     return int(float(match[1]) * _SIZES[(match[2] or "")[:1]])
@@ -25,7 +25,7 @@ def size(text: str) -> int:
 
 def seconds(text: str) -> float:
     """Of `1m30s`. Raises ValueError."""
-    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)(us|ms|s|m|h)", text)
+    parts = re.findall(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(us|ms|s|m|h)", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError("expected a duration such as `1m30s`")
     return sum(float(number) * _TIMES[unit] for number, unit in parts)

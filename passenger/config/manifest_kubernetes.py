@@ -26,7 +26,7 @@ _PROBES: Final = ("startupProbe", "livenessProbe", "readinessProbe")
 
 def quantity(text: str) -> int:
     """Bytes of a quantity such as `512Mi`. Raises ValueError."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?(?:[eE][0-9]{1,2})?)([A-Za-z]{0,2})", text)
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?(?:[eE][0-9]{1,2})?)([A-Za-z]{0,2})", text)
     if match is None or match[2] not in _UNITS:
         raise ValueError("expected a quantity such as `512Mi`")
     return int(float(match[1]) * _UNITS[match[2]])

@@ -32,7 +32,7 @@ Said = dict[str, list[Fact[str]]]
 
 def size(text: str) -> int | None:
     """Bytes of `512M`; None without a limit, or of a share of the machine. Raises ValueError."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([KMGT%]?)", text)
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([KMGT%]?)", text)
     if text == "infinity" or (match and match[2] == "%"):
         return None
     if match is None:
@@ -42,11 +42,12 @@ def size(text: str) -> int | None:
 
 def seconds(text: str) -> float | None:
     """Of `1min 30s`; None without an end. Raises ValueError."""
-    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)\s*", text)
+    parts = re.findall(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([a-z]*)\s*", text)
     if text == "infinity":
         return None
     if (
         not parts
+        or re.search(r"[0-9]{16}", text)
         or re.sub(r"\s", "", text) != "".join(map("".join, parts))
         or not {unit for _, unit in parts} <= set(_TIMES)
     ):
