@@ -43,6 +43,12 @@ def swarm(engine: Engine) -> Iterator[Engine]:
     finally:
         engine.docker("stack", "rm", STACK, check=False)
         engine.docker("swarm", "leave", "--force", check=False)
+        if made.returncode == 0:  # an engine that was there before is left as it was
+
+            def is_gone() -> bool:
+                return engine.docker("network", "rm", "docker_gwbridge", check=False).returncode == 0
+
+            wait_until(is_gone, "the last task has left docker_gwbridge", timeout=PATIENCE)
 
 
 @pytest.fixture
