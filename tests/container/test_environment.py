@@ -1,6 +1,6 @@
-"""What reaches the application of a container's environment: one test for each complaint of docs/complaints.md about it.
+"""What reaches the application of a container's environment, and what users of other images met instead.
 
-The numbers are threads of passenger-docker (pd) and of Passenger (p), where users met the opposite.
+The numbers are threads of passenger-docker (pd) and of Passenger (p).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def test_variables_of_the_container_reach_the_application(engine: Engine, base: 
 
 
 def test_a_custom_uid_keeps_its_home_and_path(engine: Engine, base: str, place: Path) -> None:
-    """p#1716 and its kind: HOME, PATH and locale of the container counted for nothing."""
+    """What the image and `docker run` say about HOME, PATH and locale counts, also for a user without an account."""
     found = _environ(
         engine, base, wsgi(place), "-e", "HOME=/tmp/home", "-e", "PATH=/opt/passenger/bin:/usr/bin:/bin:/mine", "-e", "TZ=UTC"
     )  # fmt: skip
@@ -131,7 +131,7 @@ def test_secrets_by_file_reach_the_application_and_nothing_else(engine: Engine, 
 
 
 def test_command_inside_sees_the_same_environment(engine: Engine, base: str, place: Path) -> None:
-    """p#1034 and threads about guessing: `passenger env --explain` says what the application gets, and from where."""
+    """p#1034 p#941 p#643 p#1216: login shells changed it unasked. None is run here, and `--explain` says what came from where."""
     app = write(wsgi(place), {"passenger.toml": OPEN})
     done = engine.once(
         base,
@@ -144,3 +144,4 @@ def test_command_inside_sees_the_same_environment(engine: Engine, base: str, pla
         options=(*HARDENED, *mounted(app), "-e", "MINE=yes"),
     )
     assert re.search(r"MINE.*yes", done.stdout), done.stdout + done.stderr
+    assert "login shell" not in done.stdout
