@@ -1,4 +1,4 @@
-"""Traffic control through real nginx: pauses under load, maintenance, drain, sticky sessions, paths without a limit."""
+"""Traffic control through real nginx: pauses under load, maintenance, drain, sticky sessions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from tests.support import projects
 from tests.support.http import fetch
-from tests.support.installation import Installation, hand_over
+from tests.support.installation import Installation
 from tests.support.load import load, wait_until_count
 from tests.support.probe import wait_until
 from tests.support.running import RunningInstance, free_port, running
@@ -26,15 +27,15 @@ max_instances = 3
 max_request_queue_size = 2000
 sticky_sessions = true
 queue_time_header = true
-unlimited_concurrency_paths = ["/gate"]
 """
 
 
 class Site:
     """One application of one request at a time, and somebody who asks it."""
 
-    def __init__(self, instance: RunningInstance, port: int) -> None:
+    def __init__(self, instance: RunningInstance, root: Path, port: int) -> None:
         self.instance = instance
+        self.root = root
         self.port = port
 
     def command(self, *words: str, status: int = 0) -> str:
@@ -66,7 +67,7 @@ app_root = "{root}"
     )
     with running(installation.passenger, config) as instance:
         instance.wait_started()
-        yield Site(instance, port)
+        yield Site(instance, root, port)
 
 
 def test_a_pause_of_two_seconds_under_load_costs_nothing(site: Site) -> None:
@@ -157,6 +158,43 @@ def test_a_client_stays_with_its_process_until_that_dies(site: Site) -> None:
     assert other.headers["set-cookie"].split(";")[0] != named[1]
 
 
+def test_clients_of_a_rolling_restart_stay_until_their_process_leaves(site: Site) -> None:
+    """E10: the cookie of an old process leads to it while it serves; then to another one, with a new cookie, no error."""
+    (site.root / "release").write_text("v2")
+    clients: dict[str, str] = {}
+    while len(clients) < 3:  # each process has one
+        with load(site.port, "/work", rate=100.0) as others:
+            wait_until_count(others, 20)
+            first = site.get()
+            clients[first.text.split()[1]] = first.headers["set-cookie"].split(";")[0]
+    stayed = dict.fromkeys(clients, 0)
+    moved: set[str] = set()
+    with load(site.port, "/work", rate=50.0) as others, ThreadPoolExecutor() as pool:
+        restart = pool.submit(site.command, "restart-app", "shop")
+        while not restart.done() or len(moved) < 3:
+            for pid, cookie in clients.items():
+                if pid in moved:
+                    continue
+                answer = site.get(Cookie=cookie)
+                assert answer.status == 200
+                if answer.text.split()[1] == pid:
+                    stayed[pid] += 1
+                    assert "set-cookie" not in answer.headers
+                else:
+                    moved.add(pid)
+                    assert answer.headers["set-cookie"].split(";")[0] != cookie
+                    assert int(pid) not in _serving(site), "it was left while it served"
+    assert not others.failed
+    assert max(stayed.values()) >= 3, "nobody was replaced before its turn"
+    last = [site.get(Cookie=cookie) for cookie in clients.values()]
+    assert all(answer.text.startswith("v2 ") for answer in last)
+
+
+def _serving(site: Site) -> set[int]:
+    processes = site.instance.status()["pool"]["groups"][0]["processes"]
+    return {process["pid"] for process in processes if process["state"] == "enabled"}
+
+
 def _pids(site: Site) -> set[int]:
     return {process["pid"] for process in site.instance.status()["pool"]["groups"][0]["processes"]}
 
@@ -193,59 +231,3 @@ def test_held_requests_of_clients_that_leave_are_forgotten_and_a_stop_serves_the
         wait_until(lambda: site.traffic()["held"] == 1, "another held request")
         assert site.instance.stop() == 0
         assert stayer.recv(65536).startswith(b"HTTP/1.1 200 OK")
-
-
-WORKER = """
-import os, threading
-from passenger_loader.hooks import on_oob_work
-
-served = 0
-here = os.path.dirname(os.path.abspath(__file__))
-
-@on_oob_work
-def collect():
-    global served
-    with open(os.path.join(here, "work.log"), "a") as log:
-        log.write("%d after %d\\n" % (os.getpid(), served))
-    served = 0
-
-def application(environ, start_response):
-    global served
-    served += 1
-    headers = [("Content-Type", "text/plain"), ("Content-Length", "2")]
-    if served % 20 == 0:
-        headers.append(("X-Passenger-Request-OOB-Work", "1"))
-    start_response("200 OK", headers)
-    return [b"ok"]
-"""
-
-
-def test_out_of_band_work_under_load_costs_no_request(installation: Installation, place: Path) -> None:
-    """Each process works after its requests, one at a time; no client sees the header."""
-    root, port = place / "worker", free_port()
-    root.mkdir()
-    (root / "passenger_wsgi.py").write_text(WORKER)
-    hand_over(root)
-    config = place / "passenger.toml"
-    config.write_text(
-        f"""
-config_version = 1
-[instances.main]
-nginx.listen = ["127.0.0.1:{port}"]
-[apps.worker]
-app_root = "{root}"
-min_instances = 2
-max_instances = 2
-max_request_queue_size = 2000
-"""
-    )
-    with running(installation.passenger, config) as instance:
-        instance.wait_started()
-        with load(port, rate=200.0) as result:
-            wait_until_count(result, 600)
-        assert not result.failed, [(one.status, one.problem) for one in result.failed][:5]
-        works = (root / "work.log").read_text().splitlines()
-        assert len(works) >= 10
-        assert all(int(work.split()[2]) >= 20 for work in works)
-        answers = [fetch(port) for _ in range(45)]
-        assert not [answer for answer in answers if "x-passenger-request-oob-work" in answer.headers]
