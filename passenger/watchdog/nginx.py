@@ -22,6 +22,7 @@ from passenger.watchdog.command import Command, Result
 from passenger.watchdog.environment import Surroundings
 from passenger.watchdog.errorlog import ErrorLog
 from passenger.watchdog.generations import Generations
+from passenger.watchdog.handover import when_left, workers
 from passenger.watchdog.launch import NULL, launch
 from passenger.watchdog.listeners import Listeners
 from passenger.watchdog.logpipe import LogPipe
@@ -102,10 +103,13 @@ class Nginx:
         self.child = self._launch(plan)
         self._when_accepting(self._listeners.addresses(), self._on_ready)
 
-    def reload(self) -> None:
-        """Take over the files of `current`."""
+    def reload(self, on_done: Callable[[], None] = lambda: None) -> None:
+        """Take over the files of `current`; `on_done` (later) when no worker serves the old ones to new connections."""
+        old: set[int] = set()
         if self.child is not None:
+            old = workers(self.child.pid)
             self._tell(self.child, signal.SIGHUP)
+        when_left(self._loop, old, on_done)
 
     def move(self) -> None:
         """The folder was made anew: take over its files, which makes nginx's own folders there, too."""

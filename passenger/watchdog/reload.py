@@ -152,8 +152,8 @@ class Reload:
             elif self._added:
                 self._nginx.replace(self._new, self._added, self._nginx_done)
             else:
-                self._nginx.reload()
-                self._nginx_done("")
+                self._nginx.reload(self._report)
+                self._adopt()
         except (HostError, OSError) as error:
             self._nginx_done(str(error))
 
@@ -163,12 +163,19 @@ class Reload:
         if problem:
             self._fail(problem, core_too=True)
             return
+        self._adopt()
+        self._report()
+
+    def _adopt(self) -> None:
+        """From here on the new configuration is what runs."""
         self._over = True
         if self._generation:
             self._forget(self._previous)
         if self._nginx is not None:
             self._listeners.drop(self._listeners.others(self._new.nginx_listen))
         self._site.adopt(self._new)
+
+    def _report(self) -> None:
         self._on_done({"core": self._core_report, "restart_needed": self._restart_needed}, "", EXIT_OK)
 
     def _fail(self, reason: str, *, core_too: bool = False, status: int = EXIT_FAILED) -> None:

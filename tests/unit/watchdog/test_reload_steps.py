@@ -121,7 +121,7 @@ class Master:
             self.world.has_core = False
         on_done("says no" if self.world.breaks == "nginx says no" else "")
 
-    def reload(self) -> None:
+    def reload(self, on_done: Callable[[], None]) -> None:
         raise AssertionError("with a new address nginx is replaced")
 
     def replace(self, plan: Plan, added: list[Listen], on_done: Callable[[str], None]) -> None:
@@ -196,8 +196,8 @@ def test_renewed_certificates_are_read() -> None:
     world = World()
     world.old = world.new = dataclasses.replace(world.old, nginx_files={"nginx.conf": "ssl_certificate a;"})
     master = Master(world)
-    told: list[str] = []
-    master.reload = lambda: told.append("reload")  # type: ignore[method-assign]
+    told: list[Callable[[], None]] = []
+    master.reload = told.append  # type: ignore[assignment,method-assign]
     Reload(
         world,
         world.old,
@@ -207,5 +207,8 @@ def test_renewed_certificates_are_read() -> None:
         generations=cast(Generations, world),
         on_done=lambda *outcome: world.outcome.append(outcome),
     ).start()
+    assert world.current == "2"
+    assert not world.outcome, "it is over when nginx serves by the new files"
+    (taken_over,) = told
+    taken_over()
     assert world.outcome[0][0] is not None
-    assert told == ["reload"]
