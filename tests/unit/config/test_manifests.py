@@ -44,6 +44,7 @@ MIB = 1 << 20
     ],
 )
 def test_amounts(read: Callable[[str], float | None], text: str, value: float | None) -> None:
+    """Each kind has its own units."""
     assert read(text) == value
 
 
@@ -67,6 +68,7 @@ def test_amounts(read: Callable[[str], float | None], text: str, value: float | 
     ],
 )
 def test_amounts_of_another_kind(read: Callable[[str], float | None], text: str) -> None:
+    """Refused, not guessed at."""
     with pytest.raises(ValueError):
         read(text)
 
