@@ -114,7 +114,7 @@ class AppCgroup:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False, eq=False)  # only a layer of App
 class AppLimits(AppRequests):
     """What bounds the processes of an application."""
 

@@ -11,7 +11,7 @@ from passenger.config.app_restarts import AppRestarts
 from passenger.config.declare import key
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False, eq=False)  # only a layer of App
 class AppProcesses(AppRestarts):
     """How many processes, started and stopped how."""
 

@@ -13,7 +13,7 @@ from passenger.config.declare import key
 from passenger.config.patterns import BASE_URI_PATTERN, HOST_PATTERN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False, eq=False)  # only a layer of App
 class AppProgram:
     """The program, its user and its place in the URL space."""
 

@@ -11,7 +11,7 @@ from passenger.config.app_processes import AppProcesses
 from passenger.config.declare import key
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False, eq=False)  # only a layer of App
 class AppRequests(AppProcesses):
     """The queue, time limits and error pages."""
 

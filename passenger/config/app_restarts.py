@@ -15,7 +15,7 @@ RESTART_DIR_PATTERN: Final = r"^/?(?!\.\.?(/|$))[^/\x00]+(/(?!\.\.?(/|$))[^/\x00
 """No part is `.` or `..`: what lies below `app_root` stays below it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False, eq=False)  # only a layer of App
 class AppRestarts(AppProgram):
     """The way from old processes to new ones."""
 

@@ -16,7 +16,7 @@ ATTRIBUTES_PATTERN: Final = r"^[A-Za-z0-9=;./ -]{0,200}$"
 PATH_PATTERN: Final = r"^/[!-~]{0,1023}$"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False, eq=False)  # only a layer of App
 class AppSessions(AppLimits):
     """Sticky sessions, requests that take no place, out-of-band work."""
 

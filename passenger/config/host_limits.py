@@ -12,7 +12,7 @@ from passenger.config.document import Document
 from passenger.config.findings import Findings
 from passenger.config.host import Host
 from passenger.config.model import App
-from passenger.config.units import size_text
+from passenger.config.units import rough_size_text
 from passenger.log import printable
 
 
@@ -64,12 +64,12 @@ def _memory(document: Document, apps: Mapping[str, App], findings: Findings, bou
             continue
         count = app.max_instances or max(1, app.min_instances)
         total += count * limit
-        places.append((path, f"{count} x {size_text(limit)}"))
+        places.append((path, f"{count} x {rough_size_text(limit)}"))
     if total > bounds.memory:
         findings.add(
             "W420",
             places[0][0],
-            f"the memory limits allow {size_text(total)}, and there are {size_text(bounds.memory)}",
+            f"the memory limits allow {rough_size_text(total)}, and there are {rough_size_text(bounds.memory)}",
             label=places[0][1],
             help="lower the limits or `max_instances`, or the kernel may have to kill processes",
             also=tuple((path, "value", text) for path, text in places[1:6] if path != places[0][0]),

@@ -75,6 +75,11 @@ def size_text(count: int) -> str:
     return f"{count}B"
 
 
+def rough_size_text(count: int) -> str:
+    """Likewise, of an amount that nobody wrote: from one MiB on without what is less than that."""
+    return size_text(count - count % MIB if count >= MIB else count)
+
+
 def duration_guess(text: str) -> str:
     """What a malformed duration was probably meant to be, or ""."""
     return _guess(

@@ -33,6 +33,8 @@ def click_command(target: str) -> click.Command:
 
 
 def option_names(target: str) -> set[str]:
+    if target == "passenger.cli.container:container":
+        return set()  # it takes what follows for words of `start`, or of another command
     if target in PLAIN:
         return {"--instance", "--registry"}
     return {name for parameter in click_command(target).params for name in parameter.opts}

@@ -199,7 +199,8 @@ def test_a_thousand_applications_cost_little(open_folder: Path) -> None:
     file.write_text("\n".join(lines))
     _cpu(VALIDATE, str(file))  # compiles
     bare = min(_cpu(BARE) for _ in range(10))
-    assert min(_cpu(VALIDATE, str(file)) for _ in range(3)) < 40 * bare
+    costs = (_cpu(VALIDATE, str(file)) for _ in range(10))  # what others do to the caches makes it more, never less
+    assert any(cost < 40 * bare for cost in costs)
 
 
 def _cpu(program: str, *arguments: str) -> float:

@@ -228,7 +228,7 @@ def what_5_0_tells(here: Place, language: str) -> dict[str, str]:
         "startup_file": startup_file,
         "process_title": kind.process_title,
         "log_level": "4",
-        "start_timeout": "20000",
+        "start_timeout": "60000",
         "environment": "production",
         "base_uri": "/",
         "default_user": "nobody",

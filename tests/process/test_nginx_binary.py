@@ -174,7 +174,11 @@ def test_a_loose_http_block_of_somebody_else_does_not_loosen_ours(binary: NginxB
         finally:
             nginx.terminate()
             nginx.wait(10)
-    assert {name for name in backend.seen[0].names if name.startswith("HTTP_X")} == {"HTTP_X_USER"}
+    assert {name for name in backend.seen[0].names if name.startswith("HTTP_X")} == {
+        "HTTP_X_USER",
+        "HTTP_X_REQUEST_ID",
+        "HTTP_X_REQUEST_START",
+    }
     assert backend.seen[0]["HTTP_X_USER"] == "me"
 
 
