@@ -18,7 +18,7 @@ from typing import Final, Literal
 from passenger.clock import Clock
 from passenger.config import amounts
 from passenger.config.model import App
-from passenger.config.units import size_text
+from passenger.config.units import rough_size_text
 from passenger.log import Log
 from passenger.pool.model import Process
 from passenger.pool.pool import Pool
@@ -160,4 +160,4 @@ def _is_leaving(process: Process) -> bool:
 
 
 def _shown(limit: int | None) -> str:
-    return "" if limit is None else size_text(limit)
+    return "" if limit is None else rough_size_text(limit)

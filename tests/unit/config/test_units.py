@@ -12,6 +12,7 @@ from passenger.config.units import (
     duration_text,
     parse_duration,
     parse_size,
+    rough_size_text,
     size_guess,
     size_text,
 )
@@ -87,3 +88,12 @@ def test_durations_return(number: int, unit: str) -> None:
     """A duration that was written by us reads as the same number of seconds."""
     seconds = parse_duration(f"{number}{unit}")
     assert parse_duration(duration_text(seconds)) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(24_684_092 * 1024, "24105MiB"), (2**30, "1GiB"), (2**20 + 1, "1MiB"), (4096, "4KiB"), (0, "0B")],
+)
+def test_measured_sizes_are_easy_to_read(count: int, text: str) -> None:
+    """Nobody wrote them, so nobody looks for the last byte."""
+    assert rough_size_text(count) == text
