@@ -48,16 +48,19 @@ run lambda { |env|
 }
 """
 ASGI = """
-import asyncio, os
+import asyncio, os, threading
 from passenger_loader.hooks import on_oob_work
 served = running = 0
 here = os.path.dirname(os.path.abspath(__file__))
+
+async def takes(seconds):
+    await asyncio.get_running_loop().run_in_executor(None, threading.Event().wait, seconds)
 
 @on_oob_work
 async def collect():
     global served
     assert not running, "requests run beside it"
-    await asyncio.sleep(0.01)
+    await takes(0.01)
     assert not running, "a request has come"
     with open(os.path.join(here, "work.log"), "a") as log:
         log.write("%d after %d\\n" % (os.getpid(), served))
@@ -75,7 +78,7 @@ async def application(scope, receive, send):
     headers = [(b"content-length", b"2")]
     if served % 20 == 0:
         headers.append((b"x-passenger-request-oob-work", b"1"))
-    await asyncio.sleep(0.002)
+    await takes(0.002)
     running -= 1
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"ok"})
