@@ -53,7 +53,7 @@ class Attempt(Generic[P]):
         """What was announced, found to be what it claims to be. Raises SpawnFailure."""
         self._journey.begin(Step.CHECK)
         self.process.takes_interrupts = ready.interrupts
-        self.process.takes_errands = ready.errands or all(found.protocol == "session" for found in ready.sockets)
+        self.process.takes_errands = _takes_errands(ready)
         if ready.pid not in {None, self.process.pid}:
             raise SpawnFailure("foreign-pid", f"it calls itself process {ready.pid}, but is {self.process.pid}")
         for announced in ready.sockets:
@@ -175,3 +175,9 @@ def _socket(announced: AnnouncedSocket, limit: int | None) -> AppSocket:
         return AppSocket(announced.name, announced.address, "session", announced.concurrency)
     concurrency = announced.concurrency if limit is None else limit
     return AppSocket(announced.name, announced.address, "http_session", concurrency)
+
+
+def _takes_errands(ready: Ready) -> bool:
+    """Its first socket is the one that is asked. Not over TCP: the request would tell a stranger there the password."""
+    first = ready.sockets[0]
+    return first.protocol == "session" or (ready.errands and first.address.startswith("unix:"))

@@ -171,6 +171,20 @@ def test_it_starts(here: Place, case: str, language: str) -> None:
     assert here.socket_names() == []
 
 
+def test_a_loader_on_a_port_is_not_asked_for_out_of_band_work(here: Place) -> None:
+    """The request holds the password, and nobody can tell who will be at that port."""
+    ready = "!> Ready\n!> oobw: http\n!> socket: main;tcp://127.0.0.1:{PORT};http_session;0\n!> \n"
+
+    async def life() -> bool:
+        process = await here.spawner(app_of(here, "python", [*TALK, ["say", ready], ["serve http"]])).spawn()
+        process.request_stop()
+        await exited(process)
+        process.dispose()
+        return process.takes_errands
+
+    assert not run(life())
+
+
 def test_what_it_prints_is_the_applications(here: Place) -> None:
     """Every line that is no control line, in order, whole; after Ready there are no control lines any more."""
 

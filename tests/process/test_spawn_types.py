@@ -118,6 +118,35 @@ def test_each_type(here: Place, files: dict[str, str], keys: dict[str, Any], pro
     assert (socket.protocol, socket.concurrency) == (protocol, concurrency)
 
 
+@pytest.mark.parametrize(
+    ("files", "keys", "expected"),
+    [
+        ({"passenger_wsgi.py": WSGI}, {}, True),
+        ({"passenger_asgi.py": ASGI}, {}, True),
+        ({"app.js": NODE}, {}, True),
+        ({"server.py": SERVER}, {"app_start_command": ""}, False),
+    ],
+    ids=["wsgi", "asgi", "node", "generic"],
+)
+def test_whose_loader_is_asked_for_out_of_band_work(
+    here: Place,
+    files: dict[str, str],
+    keys: dict[str, Any],
+    expected: bool,  # noqa: FBT001
+) -> None:
+    """By the session protocol, or as the loader has announced: a foreign HTTP server never."""
+    if keys:
+        keys = {"app_start_command": f"{here.python} server.py"}
+    app = here.app("blog", files, **keys)
+
+    async def life() -> bool:
+        process = await here.spawner(app).spawn()
+        await stopped(process)
+        return process.takes_errands
+
+    assert run(life()) == expected
+
+
 def test_meteor_is_found_in_the_applications_path(here: Place) -> None:
     """`.meteor` is a folder, whose owner decides; the program comes from the PATH of the `env` table."""
     (here.root / "bin").mkdir()
