@@ -61,7 +61,7 @@ def _group(group: GroupStatus, now: float, *, verbose: bool) -> Iterator[str]:
         yield f"  (keeps failing; next try in {duration(group['backing_off_for'])})"
     if restart := group["restart"]:
         yield printable(_restart(restart, now))
-        if restart["state"] == "failed" and any(process["outdated"] for process in group["processes"]):
+        if restart["state"] == "failed" and restart["done"] < restart["total"] and group["processes"]:
             yield "    The old code serves on; nothing is tried again before the next restart"
     if (error := group["last_error"]) and not (restart and restart["error"] and restart["error"]["id"] == error["id"]):
         yield printable(f"  Last error: {error['summary']} (id {error['id']}, {duration(now - error['at'])} ago)")

@@ -83,9 +83,12 @@ def test_status_says_it_above_everything_else() -> None:
 
 
 def test_old_code_that_serves_on_after_a_failed_restart_is_told() -> None:
-    failed = group(restart=restart("failed"), processes=[process(outdated=True)])
-    lines = list(status_lines(Snapshot("main", watchdog(), core(failed)), now=1_003_661.0))
-    assert "    The old code serves on; nothing is tried again before the next restart" in lines
+    """No process counts as outdated any more: what was to replace them is given up."""
+    told = "    The old code serves on; nothing is tried again before the next restart"
+    failed = core(group(restart=restart("failed")))
+    assert told in list(status_lines(Snapshot("main", watchdog(), failed), now=1_003_661.0))
+    cold = core(group(restart=restart("failed"), processes=[]))
+    assert told not in list(status_lines(Snapshot("main", watchdog(), cold), now=1_003_661.0))
 
 
 def test_top_shows_what_is_closed_and_what_failed() -> None:
