@@ -19,7 +19,12 @@ WORKER, LEAVING = "nginx: worker process", "nginx: worker process is shutting do
 @contextlib.contextmanager
 def titled(title: str) -> Iterator[int]:
     """A child with this title, until its input ends."""
-    with subprocess.Popen([title], executable="/bin/cat", stdin=subprocess.PIPE) as child:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([title], executable="/bin/cat", stdin=pipe, stdout=pipe, bufsize=0) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(b"x")
+        assert child.stdout.read(1) == b"x", "it runs, so the kernel has taken its title"
         yield child.pid
 
 
