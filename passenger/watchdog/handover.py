@@ -8,7 +8,6 @@ Rules.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from passenger.watchdog.loop import Loop
@@ -22,7 +21,8 @@ LEAVING: Final = b"nginx: worker process is shutting down"
 def is_accepting(pid: int) -> bool:
     """Whether this process is a worker that takes new connections."""
     try:
-        title = Path(f"/proc/{pid}/cmdline").read_bytes()
+        with open(f"/proc/{pid}/cmdline", "rb") as stream:
+            title = stream.read(len(LEAVING))
     except OSError:
         return False
     return title.startswith(ACCEPTING) and not title.startswith(LEAVING)
@@ -31,7 +31,8 @@ def is_accepting(pid: int) -> bool:
 def workers(master: int) -> set[int]:
     """Those of a master that take new connections."""
     try:
-        children = Path(f"/proc/{master}/task/{master}/children").read_text(encoding="ascii")
+        with open(f"/proc/{master}/task/{master}/children", encoding="ascii") as stream:
+            children = stream.read()
     except OSError:
         return set()
     return {int(pid) for pid in children.split() if is_accepting(int(pid))}
