@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Event, RejectConnection, Request
 
 from passenger import resources
+from tests.support.folders import remove
 
 DEADLINE = 60.0
 OURS = sysconfig.get_path("purelib")
@@ -286,7 +286,7 @@ def starting(
         yield made
     finally:
         made.close()
-        shutil.rmtree(folder)
+        remove(folder)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from passenger import resources
 from tests.support import conformance_apps as apps
+from tests.support.folders import remove
 from tests.support.httploader import sweep
 from tests.support.loader import DEADLINE, PASSWORD, Connection
 from tests.support.loader import request as session_request
@@ -220,4 +220,4 @@ def loader(name: str, *, source: str | None = None, socket_folder: int = 0) -> I
         yield made
     finally:
         made.close()
-        shutil.rmtree(root)
+        remove(root)

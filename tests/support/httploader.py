@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from passenger import resources
+from tests.support.folders import remove
 
 DEADLINE = 60.0
 
@@ -169,7 +170,7 @@ def http_loader(
         with started(loader, folder, env=env, **options) as made:
             yield made
     finally:
-        shutil.rmtree(folder)
+        remove(folder)
 
 
 @contextmanager

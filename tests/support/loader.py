@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import socket
 import struct
 import subprocess
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from passenger import resources
+from tests.support.folders import remove
 
 PASSWORD = "secret"
 DEADLINE = 60.0
@@ -194,7 +194,7 @@ def loader(
         yield made
     finally:
         made.close()
-        shutil.rmtree(folder)
+        remove(folder)
 
 
 def request(head: Mapping[str, str] | None = None, body: bytes = b"", *, password: str = PASSWORD) -> bytes:

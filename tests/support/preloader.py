@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from passenger import resources
+from tests.support.folders import remove
 from tests.support.loader import DEADLINE, PASSWORD, Connection
 
 REQUEST = "You have control 1.0\nsocket_dir: {}\nconnect_password: {}\nthread_count: 1\n\n"
@@ -130,4 +130,4 @@ def preloader(source: str, *, python: str = sys.executable) -> Iterator[Preloade
         yield made
     finally:
         made.close()
-        shutil.rmtree(folder)
+        remove(folder)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from passenger import resources
+from tests.support.folders import remove
 from tests.support.loader import DEADLINE, PASSWORD, Connection
 
 APPS = Path(__file__).resolve().parent.parent / "e2e" / "apps"
@@ -188,7 +189,7 @@ def app_folder(source: str | Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder)
+        remove(folder)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 import struct
 import tempfile
@@ -23,6 +22,7 @@ from passenger.log import Log
 from passenger.request.handler import RequestHandler
 from passenger.request.upgrade import UpgradeClient
 from tests.support.fakepool import FakePool
+from tests.support.folders import remove
 
 T = TypeVar("T")
 SECRET = b"0123456789abcdef0123456789abcdef"
@@ -195,7 +195,7 @@ class RequestCore:
         for sock in (*self._sockets, self.listener, self.upgrade_listener, self.app_listener):
             sock.close()
         os.close(self.log_fd)
-        shutil.rmtree(self.folder)
+        remove(self.folder)
 
     def add_process(self, **kinds: Any) -> None:
         options: dict[str, Any] = {

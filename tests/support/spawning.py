@@ -26,6 +26,7 @@ from passenger.spawn.direct import DirectSpawner
 from passenger.spawn.running import StartedProcess
 from passenger.spawn.spawner import Exit, SpawnError
 from passenger.spawn.spec import SpawnContext, system_context
+from tests.support.folders import remove
 
 T = TypeVar("T")
 
@@ -143,7 +144,7 @@ def place() -> Iterator[Place]:
         yield made
     finally:
         os.close(made.log_fd)
-        shutil.rmtree(root)
+        remove(root)
 
 
 def reachable_python() -> str:
