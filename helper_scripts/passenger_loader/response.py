@@ -94,6 +94,8 @@ class Response:
     _without_body = False
     _text = b""
     head_sent = False
+    is_closed = False
+    """What the application returned was closed, or is being closed."""
     keep_alive = True
 
     def __init__(self, conn: socket.socket, vocabulary: Vocabulary, request_body: Input, is_head: bool) -> None:

@@ -186,6 +186,7 @@ class Worker:
         response = Response(conn, self._vocabulary, request_body, method == "HEAD")
         if self._server.stopping:
             response.keep_alive = False
+        result = None
         try:
             result = self._app(environ, response.start)
             if type(result) is list and len(result) == 1 and not response.head_sent:
@@ -193,6 +194,8 @@ class Worker:
             else:
                 self._send(result, response)
         except BaseException as error:
+            if isinstance(error, RequestTimeout) and not response.is_closed:
+                close_interrupted(result)
             self._failed(conn, response, error)
             return None
         if response.keep_alive and request_body.left == 0:
@@ -220,8 +223,10 @@ class Worker:
                         return
             response.finish()
         finally:
-            if hasattr(result, "close"):
-                result.close()
+            close = getattr(result, "close", None)
+            if close is not None:
+                response.is_closed = True  # no interruption comes between this and the call
+                close()
 
     def _failed(self, conn: socket.socket, response: Response, error: BaseException) -> None:
         """The application raised: 500 if nothing was sent yet, else the connection is cut as it is."""
@@ -241,6 +246,15 @@ class Worker:
                 linger(conn)
         if not isinstance(error, Exception):
             self._server.stop(exit_status(error))
+
+
+def close_interrupted(result: Any) -> None:
+    """The interruption came when the application had returned, but before anything was done with what it returned."""
+    if hasattr(result, "close"):
+        try:
+            result.close()
+        except Exception:
+            traceback.print_exc()
 
 
 def peer_is_gone(conn: socket.socket) -> bool:
