@@ -192,7 +192,7 @@ def test_the_application_process_is_bare(site: ProbeSite) -> None:
     assert "0" not in facts["status"]["Groups"].split()
     assert {facts["status"][name].strip("0") for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {""}
     ours = {name for name in facts["environ"] if name.startswith("PASSENGER")}
-    assert ours == {"PASSENGER_APP_ENV"}
+    assert ours == {"PASSENGER_APP_ENV", "PASSENGER_GUPID"}
     assert connect_secret(site) not in json.dumps(facts)
     assert CANARIES["secret-file"] not in json.dumps(facts["argv"])
 
