@@ -24,6 +24,7 @@ from passenger.request.appconnection import AppConnection
 from passenger.request.client import Client
 from passenger.request.connecting import peer
 from passenger.request.departure import Departures
+from passenger.request.observed import RequestObserver, RequestTracer, observed
 from passenger.request.routes import routes_of
 from passenger.request.sessions import SessionPool
 from passenger.request.timekeeper import Timekeeper
@@ -80,6 +81,8 @@ class RequestHandler:
         self.connections: set[AppConnection] = set()
         """Open ones, parked and in use."""
         self.tunnels: dict[UpgradeClient, None] = {}
+        self.observers: tuple[RequestObserver, ...] = ()
+        self.tracer: RequestTracer | None = None
         self.is_draining = False
         self.active = 0
         self.handled = 0
@@ -89,7 +92,9 @@ class RequestHandler:
         self._clock = clock
         self.monotonic = clock.monotonic
         self._allowed = frozenset(allowed_uids)
+        self._kinds: dict[socket.socket, type[Client]] = {}
         self._listeners: dict[socket.socket, type[Client]] = {}
+        """What connections are taken with: the kinds, or their watched twins."""
         self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
         self._drained: Callable[[], None] | None = None
         self._complaints: set[str] = set()
@@ -100,8 +105,24 @@ class RequestHandler:
     def listen(self, sock: socket.socket, kind: type[Client] = Client) -> None:
         """Take connections from a listening Unix socket, each for a `kind` of client. The socket stays the caller's."""
         sock.setblocking(False)
-        self._listeners[sock] = kind
+        self._kinds[sock] = kind
+        self._listeners[sock] = observed(kind) if self.observers else kind
         self.loop.add_reader(sock.fileno(), self._on_connections, sock)
+
+    def observe(self, observer: RequestObserver) -> None:
+        """Tell it of each request that comes from now on, at its end."""
+        self.observers = (*self.observers, observer)
+        self._choose_kinds()
+
+    def observe_no_more(self, observer: RequestObserver) -> None:
+        """Tell it of none any more; without observers nothing is kept of a request."""
+        self.observers = tuple(known for known in self.observers if known != observer)
+        self._choose_kinds()
+
+    def _choose_kinds(self) -> None:
+        for sock in self._listeners:
+            kind = self._kinds[sock]
+            self._listeners[sock] = observed(kind) if self.observers else kind
 
     def apply(self, apps: Mapping[str, App]) -> None:
         """New configuration: requests that come from now on see it, and tunnels that are open."""

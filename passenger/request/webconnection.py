@@ -61,6 +61,7 @@ class WebConnection(ABC):
         "_fd",
         "_handler",
         "_held",
+        "_seen",
         "_since",
         "_sock",
         "_state",

@@ -1,0 +1,212 @@
+"""Requests that are watched: what is kept of one, and who is told at its end.
+
+Rules.
+1. Nobody watches = nothing of this exists: the handler then takes connections with the plain kinds of client. A
+   watched kind is a subclass that notes times as a request passes, from the next connection on.
+2. An observer is called once for each request that reached an application's route, after its response is out or it was
+   given up. Probes, malformed requests and unknown applications are nobody's requests and are not told.
+3. What an observer raises is logged and harms no request. An observer must not block, and must not keep `pairs` longer
+   than it needs it: they hold the client's headers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from passenger.pool.session import Refusal, RefusalReason, Session
+from passenger.request.cgi import CgiClient
+from passenger.request.client import Client
+from passenger.request.upgrade import UpgradeClient
+
+if TYPE_CHECKING:
+    from socket import SocketType
+
+    from passenger.request.handler import RequestHandler
+
+ANSWERED: Final = "answered"
+DEPARTED: Final = "departed"
+CUT: Final = "cut"
+_STATUS: Final = slice(9, 12)
+"""Of a head as we write it: `HTTP/1.1 200 OK`."""
+
+
+class Seen:
+    """One request. Times are monotonic seconds, 0.0 = it did not come to that."""
+
+    __slots__ = (
+        "app",
+        "arrived",
+        "asked",
+        "begun",
+        "done",
+        "ending",
+        "granted",
+        "is_own",
+        "pairs",
+        "pid",
+        "received",
+        "refusal",
+        "sent",
+        "served",
+        "span",
+        "status",
+    )
+
+    def __init__(self, arrived: float) -> None:
+        self.app = ""
+        self.pid = 0
+        """0 = no process had it."""
+        self.pairs = b""
+        """`request_head`: NAME NUL VALUE NUL ..."""
+        self.status = b""
+        """Three digits; b"" = nothing was answered."""
+        self.received = 0
+        """Bytes of the request body."""
+        self.sent = 0
+        """Bytes of the response, its head included; not those of a tunnel."""
+        self.is_own = False
+        """The answer is the core's, not the application's."""
+        self.refusal: RefusalReason | None = None
+        self.ending = ""
+        """ANSWERED, DEPARTED (its client left) or CUT (given up in the middle)."""
+        self.arrived = arrived
+        self.asked = 0.0
+        """The head was whole, and a process asked for."""
+        self.granted = 0.0
+        self.begun = 0.0
+        """The first bytes of the response went out."""
+        self.served = 0.0
+        """The process had answered, well or not."""
+        self.done = 0.0
+        self.span: Any = None
+        """The tracer's own note."""
+
+
+RequestObserver = Callable[[Seen], None]
+RequestTracer = Callable[[Seen], bytes]
+"""Gives the head that the application is to see, in place of `pairs`."""
+
+
+class Observed(Client):
+    """What watched clients have in common.
+
+    No slots of its own (`_seen` is one of `WebConnection`, never set there), so that it can stand above any Client.
+    """
+
+    __slots__ = ()
+
+    _seen: Seen
+
+    def __init__(self, handler: RequestHandler, sock: SocketType) -> None:
+        self._seen = Seen(handler.monotonic())
+        super().__init__(handler, sock)
+
+    def _queue(self) -> None:
+        seen, handler = self._seen, self._handler
+        seen.asked = handler.monotonic()
+        seen.app = self._route.name
+        seen.pairs = self._pairs
+        seen.received = self._body_left or len(self._body)
+        if handler.tracer is not None:
+            self._pairs = handler.tracer(seen)
+        super()._queue()
+
+    def session_granted(self, session: Session) -> None:
+        seen = self._seen
+        seen.granted = self._handler.monotonic()
+        seen.pid = session.process.pid
+        super().session_granted(session)
+
+    def session_refused(self, refusal: Refusal) -> None:
+        self._seen.refusal = refusal.reason
+        super().session_refused(refusal)
+
+    def deliver(self, data: bytes) -> bool:
+        seen = self._seen
+        if not self._begun:
+            seen.begun = self._handler.monotonic()
+            seen.status = data[_STATUS]
+            seen.sent = 0
+        seen.sent += len(data)
+        return super().deliver(data)
+
+    def answer(self, data: bytes) -> None:
+        self._seen.is_own = True
+        super().answer(data)
+
+    def response_complete(self) -> None:
+        self._seen.served = self._handler.monotonic()
+        super().response_complete()
+
+    def response_failed(self, reason: str) -> None:
+        self._seen.served = self._handler.monotonic()
+        super().response_failed(reason)
+
+    # Ends
+
+    def left(self) -> None:
+        self._seen.ending = self._seen.ending or DEPARTED
+        super().left()
+
+    def cut(self) -> None:
+        self._seen.ending = self._seen.ending or CUT
+        super().cut()
+
+    def _finish(self) -> None:
+        self._seen.ending = ANSWERED
+        super()._finish()
+        self._told()
+
+    def _close(self) -> None:
+        super()._close()
+        self._told()
+
+    def _told(self) -> None:
+        seen, handler = self._seen, self._handler
+        if not seen.app or seen.done:
+            return
+        seen.done = handler.monotonic()
+        seen.ending = seen.ending or CUT
+        for observer in handler.observers:
+            try:
+                observer(seen)
+            except Exception as error:  # rule 3: what is told about a request is no part of it
+                handler.events.error("defect while a request was observed", error=repr(error))
+
+
+class ObservedClient(Observed):
+    """A request of nginx."""
+
+    __slots__ = ()
+
+
+class ObservedCgi(Observed, CgiClient):
+    """A request of Apache."""
+
+    __slots__ = ()
+
+
+class ObservedUpgrade(Observed, UpgradeClient):
+    """A request for another protocol; the time of its tunnel belongs to it."""
+
+    __slots__ = ()
+
+    def switched(self, sock: Any, session: Session, head: bytes, rest: bytes) -> None:
+        seen = self._seen
+        seen.status = head[_STATUS]
+        seen.begun = self._handler.monotonic()
+        seen.ending = ANSWERED
+        super().switched(sock, session, head, rest)
+
+
+_OBSERVED: Final[dict[type[Client], type[Client]]] = {
+    Client: ObservedClient,
+    CgiClient: ObservedCgi,
+    UpgradeClient: ObservedUpgrade,
+}
+
+
+def observed(kind: type[Client]) -> type[Client]:
+    """The watched twin of a kind of client."""
+    return _OBSERVED[kind]
