@@ -36,6 +36,7 @@ COMMANDS = {
     "env": ("passenger.cli.env:env", "Show the environment that an application gets, and why."),
     "doctor": ("passenger.cli.doctor:doctor", "Check this host, the configuration, and what runs."),
     "reopen-logs": ("passenger.cli.reopen_logs:reopen_logs", "Open log files anew after a rotation."),
+    "install-systemd": ("passenger.cli.install_systemd:install_systemd", "Place units of systemd that run Passenger."),
     "completion": ("passenger.cli.completion:completion", "Print a script that completes commands in your shell."),
     "sbom": ("passenger.cli.sbom:sbom", "Print what this installation is made of (CycloneDX)."),
     "container": ("passenger.cli.container:container", "The entry point of the container images."),

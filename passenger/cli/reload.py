@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,16 +13,22 @@ from passenger.cli import api
 from passenger.cli.config_diff import tell_differences
 from passenger.cli.options import examples, format_option, instance_option, registry_option
 from passenger.cli.restart_app import GRACE, has_worked, result
-from passenger.cli.running import chosen_instance
-from passenger.errors import EXIT_FAILED, EXIT_OK
+from passenger.cli.running import chosen_instance, running_instances
+from passenger.errors import EXIT_FAILED, EXIT_OK, InstanceSelectionError, PassengerError
 from passenger.instance.registry import InstanceRecord
 from passenger.log import printable
 
 
 @click.command(
-    epilog=examples("passenger reload", "passenger reload --dry-run", "passenger reload --wait --format json")
+    epilog=examples(
+        "passenger reload",
+        "passenger reload --dry-run",
+        "passenger reload --wait --format json",
+        "passenger reload --all",
+    )
 )
 @instance_option
+@click.option("--all", "is_all", is_flag=True, help="Every running instance; the worst exit status counts.")
 @registry_option
 @click.option("--dry-run", "is_dry", is_flag=True, help="Only say what would change, as `passenger config diff` does.")
 @click.option(
@@ -38,9 +45,32 @@ from passenger.log import printable
     help="Seconds to wait for the answer, and with --wait for the end.",
 )
 @format_option("text", "json")
-def reload(*, instance: str | None, registry: str | None, is_dry: bool, wait: bool, timeout: float, form: str) -> int:
+def reload(
+    *, instance: str | None, registry: str | None, is_all: bool, is_dry: bool, wait: bool, timeout: float, form: str
+) -> int:
     """Read the configuration again and apply it without losing a request; an invalid one changes nothing."""
-    record = chosen_instance(instance, registry)
+    if is_all and instance is not None:
+        raise click.UsageError("give either --instance or --all, not both")
+    if not is_all:
+        return reload_one(chosen_instance(instance, registry), is_dry=is_dry, wait=wait, timeout=timeout, form=form)
+    records = running_instances(registry)
+    if not records:
+        raise InstanceSelectionError("no instance is running", hint="start one with `passenger start`")
+    worst = EXIT_OK
+    for record in records:
+        try:
+            status = reload_one(record, is_dry=is_dry, wait=wait, timeout=timeout, form=form)
+        except PassengerError as error:  # the others are reloaded all the same
+            if len(records) == 1:
+                raise
+            print(f"error: instance {record.name}: {error}", file=sys.stderr)
+            status = error.exit_status
+        worst = max(worst, status)
+    return worst
+
+
+def reload_one(record: InstanceRecord, *, is_dry: bool, wait: bool, timeout: float, form: str) -> int:
+    """Reload one instance and say what that did. Raises PassengerError."""
     if is_dry:
         return tell_differences(record, None, form=form, by_status=False)
     what = f"the watchdog of instance {record.name}"
