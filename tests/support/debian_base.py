@@ -13,7 +13,6 @@ import tempfile
 from pathlib import Path
 
 SUITE = "trixie"  # Debian stable, as in `ARG BASE_IMAGE` of docker/
-TAG = f"passenger-test/debian:{SUITE}"
 
 _SOURCES = ("/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources")
 _WITHOUT = (
@@ -29,6 +28,10 @@ _DPKG = "".join(f"path-exclude /{path}/*\n" for path in _WITHOUT[:4]) + "path-in
 _APT = 'APT::Keep-Downloaded-Packages "false";\nAcquire::Languages "none";\nAPT::Install-Recommends "false";\n'
 
 
+def tag(suite: str = SUITE) -> str:
+    return f"passenger-test/debian:{suite}"
+
+
 def mirror() -> str:
     """The Debian mirror that apt of this machine uses."""
     for path in _SOURCES:
@@ -38,15 +41,15 @@ def mirror() -> str:
     return "http://deb.debian.org/debian"
 
 
-def bootstrap(archive: Path) -> None:
+def bootstrap(archive: Path, suite: str = SUITE) -> None:
     """Write the root file system as a tar archive."""
     with tempfile.TemporaryDirectory(prefix="ppbase", dir="/var/tmp") as folder:
         root = Path(folder) / "root"
         done = subprocess.run(
-            ["debootstrap", "--variant=minbase", SUITE, str(root), mirror()],
+            ["debootstrap", "--variant=minbase", suite, str(root), mirror()],
             check=False, capture_output=True, text=True, timeout=600,
         )  # fmt: skip
-        assert done.returncode == 0, f"debootstrap {SUITE} from {mirror()}:\n{done.stdout[-3000:]}{done.stderr}"
+        assert done.returncode == 0, f"debootstrap {suite} from {mirror()}:\n{done.stdout[-3000:]}{done.stderr}"
         for path in _WITHOUT:
             _empty(root / path)
         (root / "etc/dpkg/dpkg.cfg.d/slim").write_text(_DPKG)

@@ -69,14 +69,15 @@ class Engine:
     def has_image(self, tag: str) -> bool:
         return self.docker("image", "inspect", tag, check=False).returncode == 0
 
-    def base(self) -> str:
+    def base(self, suite: str = debian_base.SUITE) -> str:
         """The tag of the bootstrapped Debian (tests/support/debian_base.py); made when this engine has none yet."""
-        if not self.has_image(debian_base.TAG):
+        tag = debian_base.tag(suite)
+        if not self.has_image(tag):
             with tempfile.TemporaryDirectory(prefix="ppbase", dir="/var/tmp") as folder:
                 archive = Path(folder) / "base.tar"
-                debian_base.bootstrap(archive)
-                self.docker("import", str(archive), debian_base.TAG, timeout=300)
-        return debian_base.TAG
+                debian_base.bootstrap(archive, suite)
+                self.docker("import", str(archive), tag, timeout=300)
+        return tag
 
     def build(
         self, tag: str, context: Path, *, dockerfile: str = "Dockerfile", build_args: Mapping[str, str] | None = None
