@@ -35,7 +35,7 @@ RUN echo force-unsafe-io > /etc/dpkg/dpkg.cfg.d/tests \\
     ca-certificates dbus openssh-server python3 sudo systemd systemd-sysv >/dev/null \\
  && rm -rf /var/lib/apt/lists/* \\
  && useradd --create-home --shell /bin/bash admin \\
- && install -d -o admin -g admin -m 700 /home/admin/.ssh \\
+ && install -d -o admin -g admin -m 700 ~admin/.ssh \\
  && echo 'admin ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/admin \\
  && printf '[safe]\\n\\tdirectory = *\\n' > /etc/gitconfig
 STOPSIGNAL SIGRTMIN+3
@@ -113,7 +113,7 @@ def wait_booted(engine: Engine, host: str) -> str:
     wait_until(is_up, f"host {host} is running", timeout=PATIENCE)
     key = command(engine, host, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").stdout.split()
     public = (FOLDER / "key.pub").read_text()
-    authorized = 'printf %s "$0" > /home/admin/.ssh/authorized_keys && chown admin: /home/admin/.ssh/authorized_keys'
+    authorized = 'cd ~admin/.ssh && printf %s "$0" > authorized_keys && chown admin: authorized_keys'
     engine.docker("exec", name_of(host), "sh", "-c", authorized, public)
     return f"{address} {key[0]} {key[1]}\n"
 
