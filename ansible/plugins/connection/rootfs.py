@@ -1,6 +1,6 @@
 """Connection to a root file system in a folder: Ansible runs in it as on a host, without booting anything.
 
-1. Each command has mount and process namespaces of its own: what it mounts goes with it, and so does what it leaves running.
+1. Each command has mount and process namespaces of its own: what it mounts goes with it, as does what it leaves running.
 2. Nothing of the controller's environment gets in but the words of CLEAN; the network is the controller's.
 3. Files are copied from inside, by a shell in the tree: no link of the tree can lead a write out of it.
 4. It needs root: an ordinary user has no right to change the root of a process.
@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleFileNotFound
+
 from ansible.plugins.connection import ConnectionBase
 
 DOCUMENTATION: Final = """
 name: rootfs
 short_description: Run tasks in a root file system that lies in a folder
 description:
-  - For tests of roles with no container engine and no virtual machine. There is no init system; C(systemctl enable) works.
+  - For tests of roles without container engine or virtual machine. No init system runs; C(systemctl enable) works.
 author: Passenger-in-Python
 options:
   rootfs_path:

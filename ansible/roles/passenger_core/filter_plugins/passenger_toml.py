@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import difflib
 import json
 import re
@@ -60,7 +60,7 @@ def inline(value: Any, path: tuple[str, ...]) -> str:
         return repr(value)
     if isinstance(value, str):
         return string(value)
-    if isinstance(value, datetime.date):
+    if isinstance(value, dt.date):
         return value.isoformat()
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{key(name)} = {inline(entry, (*path, str(name)))}' for name, entry in value.items())}}}"

@@ -1,10 +1,10 @@
 #!/usr/bin/python
 """A configuration of several files, replaced only after a command has accepted the whole of it.
 
-1. The new tree is put together in a folder of root's own beside the old one, with the files that are not ours, and judged
-   there. What is refused has changed nothing.
+1. The new tree is put together in a folder of root's own beside the old one, with the files that are not ours, and
+   judged there. What is refused has changed nothing.
 2. A file is replaced by rename. If one of them cannot be, those before it get their old text back.
-3. Ours are the files whose first line is MARK: others are never written over nor removed, but they are judged along.
+3. Ours are the files whose first line is MARK: others are never written over nor removed, but judged along.
 4. Check mode does all of it but for the replacing; where the command is not installed yet, nothing is judged.
 """
 
