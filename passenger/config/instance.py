@@ -102,8 +102,8 @@ class Watchdog:
     """`[instances.NAME.watchdog]`: the process that keeps the others alive."""
 
     drain_delay: float = key(
-        "On stop, readiness fails at once and requests are served as ever for this long; then `drain_timeout` begins. "
-        "For load balancers that send requests until they notice, such as those of Kubernetes (`5s`).",
+        "On stop, readiness fails at once and requests are served as ever for this long, with `Connection: close`; then "
+        "`drain_timeout` begins. For load balancers that send requests until they notice, such as those of Kubernetes (`5s`).",
         default=0.0,
         unit="duration",
         reload="live",
@@ -218,12 +218,18 @@ class Admin:
     """`[instances.NAME.admin]`: probes for load balancers, and who may look at the instance."""
 
     listen: str | None = key(
-        "Address of `/livez`, `/readyz` and `/startupz`. Left out: no such listener. Keep it off the public network.",
+        "Address of `/livez`, `/readyz`, `/startupz` and `/metrics`. Left out: no such listener. Keep it off the "
+        "public network.",
         default=None,
         reload="live",
         example="127.0.0.1:9180",
         pattern=ADDRESS_PATTERN,
         pattern_help="ADDRESS:PORT with a numeric address, such as `127.0.0.1:9180`",
+    )
+    metrics: bool = key(
+        "Serve `/metrics` for Prometheus there. Nothing is counted for it before it was asked for once.",
+        default=True,
+        reload="live",
     )
     readers: tuple[str, ...] = key(
         "Users and groups that may look at the instance (`status`, `health`, `top`), and change nothing. One group and "

@@ -107,6 +107,10 @@ class HookTable:
         """Verb `hooks`."""
         return {"hooks": {event: queue.status() for event, queue in self._queues.items()}}
 
+    def counts(self) -> dict[str, dict[str, int]]:
+        """What became of events, by hook."""
+        return {event: queue.counts for event, queue in self._queues.items()}
+
     async def close(self) -> None:
         """The core ends."""
         self._active = {}

@@ -26,6 +26,7 @@ from passenger.core.hook_run import HookRunner, hook_identity
 from passenger.core.hooks import HookTable
 from passenger.core.instance_core import InstanceCore
 from passenger.core.memory_guard import MemoryGuard
+from passenger.core.observing import metrics_page
 from passenger.core.own_pages import OwnPages
 from passenger.core.probes import Probes
 from passenger.core.process_limits import ProcessLimits, is_of_instance
@@ -108,11 +109,11 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     )
     core.feedback = feedback
     hooks = _hooks(config, core, pool, handler, loop, log)
+    metrics_page(launch, config, loop, pool, handler, core, probes, hooks, log)
     traffic = _traffic(launch, core, pool, handler, probes, feedback, log)
     api = _api(launch, core, RestartVerbs(pool, clock), traffic, hooks, recent, log)
     await _listen(launch, api)
-    handler.listen(socket.socket(fileno=launch.sockets["request"]), client_of(config.instance.web_server))
-    handler.listen(socket.socket(fileno=launch.sockets["request_http"]), UpgradeClient)
+    _take_requests(launch, config, handler)
     limits = _limits(config, core, pool, cgroups, loop, clock, log)
     _show_own_pages(context, config, core, handler, log)
     pool.start()
@@ -125,6 +126,11 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     limits.close()
     api.close()
     feedback.close()
+
+
+def _take_requests(launch: CoreLaunch, config: InstanceConfig, handler: RequestHandler) -> None:
+    handler.listen(socket.socket(fileno=launch.sockets["request"]), client_of(config.instance.web_server))
+    handler.listen(socket.socket(fileno=launch.sockets["request_http"]), UpgradeClient)
 
 
 async def _listen(launch: CoreLaunch, api: CoreApi) -> None:

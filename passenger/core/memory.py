@@ -76,6 +76,11 @@ class Usages:
         return {pid: self._known.get(pid, NOTHING) for pid in pids}
 
 
+def own_resident() -> int:
+    """Bytes of this process in memory: without a look at every page, as /proc has it at hand."""
+    return int(_read("/proc/self/statm").split()[1]) * _PAGE
+
+
 def _look(folder: str) -> Usage:
     try:
         stat = _read(f"{folder}/stat")

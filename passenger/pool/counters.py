@@ -7,6 +7,7 @@ class Counters:
     """What `status` counts for a group since the core started."""
 
     __slots__ = (
+        "crashes",
         "departed_in_queue",
         "exits",
         "processes_over_time",
@@ -17,6 +18,7 @@ class Counters:
         "requests_interrupted",
         "requests_over_time",
         "restarts",
+        "restarts_failed",
         "spawn_failures",
         "spawns",
     )
@@ -35,4 +37,7 @@ class Counters:
         self.spawns = 0
         self.spawn_failures = 0
         self.exits = 0
+        self.crashes = 0
+        """Of the exits: those that nobody had asked for."""
         self.restarts = 0
+        self.restarts_failed = 0

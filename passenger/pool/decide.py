@@ -171,6 +171,7 @@ def _exited(ledger: Ledger, event: Exited, now: float, actions: list[Action]) ->
     was_serving = process.stays()
     ledger.remove(process)
     if was_serving:
+        process.group.counters.crashes += 1
         _count_quick_end(ledger, process, event, now, actions)
     actions.append(Dispose(process))
     settle(ledger, process.group, now, actions)

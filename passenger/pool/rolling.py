@@ -124,6 +124,7 @@ def start_failed(
     if restart is None or not restart.is_running() or generation is not group.generation:
         return False
     restart.fail(group, error, now)
+    group.counters.restarts_failed += 1
     if restart.is_cold:
         actions.append(RestartOver(group, restart))
         return False

@@ -121,7 +121,9 @@ def _counters(group: Group) -> GroupCounters:
         "spawns": counters.spawns,
         "spawn_failures": counters.spawn_failures,
         "exits": counters.exits,
+        "crashes": counters.crashes,
         "restarts": counters.restarts,
+        "restarts_failed": counters.restarts_failed,
     }
 
 

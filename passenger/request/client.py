@@ -156,7 +156,10 @@ class Client(AdmittedRequest):
 
     def _no_route(self, app: bytes) -> None:
         name = app.decode("latin-1")
-        if name.startswith(":"):
+        if page := self._handler.pages.get(name[1:]) if name.startswith(":") else None:
+            self._since = self._handler.wheel.now
+            page(self.answer)
+        elif name.startswith(":"):
             self.answer(errorresponse.plain(*self._handler.probes(name[1:])))
         else:
             self._handler.events.warn("request for an application that is not configured", app=name)

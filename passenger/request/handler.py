@@ -42,6 +42,8 @@ FULL_BATCHES: Final = 8
 ACCEPT_PAUSE: Final = 0.1
 QUIET: Final = 1.0
 """Seconds before the same complaint about requests is logged again."""
+Page = Callable[[Callable[[bytes], None]], None]
+"""Is given whom to tell the whole response; says it once, now or later."""
 _SHORTAGE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -83,6 +85,8 @@ class RequestHandler:
         self.tunnels: dict[UpgradeClient, None] = {}
         self.observers: tuple[RequestObserver, ...] = ()
         self.tracer: RequestTracer | None = None
+        self.pages: dict[str, Page] = {}
+        """Pages of ours by name, asked for like probes, whose answer takes a while."""
         self.is_draining = False
         self.active = 0
         self.handled = 0

@@ -6,10 +6,13 @@ Rule: requests that a pause has held go on in the order in which they came, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, Final, Literal, get_args
 
 from passenger.request.gate import Gate, Maintenance, Pause
 from passenger.wire.status import TrafficStatus
+
+GateCount = Literal["expired", "refused", "turned_away"]
+GATE_COUNTS: Final[tuple[GateCount, ...]] = get_args(GateCount)
 
 
 class Traffic:
@@ -17,6 +20,8 @@ class Traffic:
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.gates: dict[str, Gate] = {}
+        self._past: dict[str, dict[GateCount, int]] = {}
+        """What gates have counted that are open again."""
         self._changed = changed
 
     def pause(self, name: str, pause: Pause) -> None:
@@ -51,6 +56,8 @@ class Traffic:
             gate = self.gates.pop(name)
             gate.pause = None
             self._pass_on(gate)
+        for name in self._past.keys() - set(names):
+            del self._past[name]
         return gone
 
     def open_pauses(self) -> None:
@@ -75,11 +82,20 @@ class Traffic:
         gate = self.gates.get(name)
         return None if gate is None else gate.status()
 
+    def counted(self, name: str) -> dict[GateCount, int]:
+        """Requests that the gates of an application have answered since the core started."""
+        past, gate = self._past.get(name), self.gates.get(name)
+        return {
+            count: (past[count] if past else 0) + (getattr(gate, count) if gate is not None else 0)
+            for count in GATE_COUNTS
+        }
+
     def _gate(self, name: str) -> Gate:
         return self.gates.setdefault(name, Gate())
 
     def _opened(self, name: str, gate: Gate) -> int:
         if gate.is_open():
+            self._past[name] = self.counted(name)
             del self.gates[name]
         self._changed()
         return 0 if gate.pause is not None else self._pass_on(gate)

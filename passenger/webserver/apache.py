@@ -28,7 +28,7 @@ from passenger.webserver.apachestatic import static_files, static_rules
 from passenger.webserver.apachetree import Item, Line, Section, line, section, serialize, socket_path, value
 from passenger.webserver.locations import document_root
 from passenger.webserver.scgi import DROPPED_HEADERS, patience
-from passenger.webserver.servers import PROBES, tls_files
+from passenger.webserver.servers import own_pages, tls_files
 from passenger.webserver.sites import Site
 from passenger.webserver.upgrades import PATIENCE
 
@@ -229,8 +229,9 @@ def _tls(listener: Listener) -> Iterator[Line]:
 
 def _admin(rendering: _Rendering, listen: str) -> Section:
     worker = f"unix:{socket_path(rendering.paths.request)}|scgi://{_host(rendering.config.name, ':admin')}"
-    probes = [section("Location", f"/{probe}", body=[line("SetEnv", "PASSENGER_APP", f":{probe}")]) for probe in PROBES]
-    rules = [line("RewriteRule", f"^/(?:{'|'.join(PROBES)})$", f"{worker}/", "[P,NE]")]
+    names = own_pages(rendering.config.instance.admin)
+    probes = [section("Location", f"/{name}", body=[line("SetEnv", "PASSENGER_APP", f":{name}")]) for name in names]
+    rules = [line("RewriteRule", f"^/(?:{'|'.join(names)})$", f"{worker}/", "[P,NE]")]
     body: list[Item] = [*_hygiene(rendering), *probes, line("RewriteEngine", "On"), *rules]
     return section(
         "VirtualHost",

@@ -97,19 +97,24 @@ def nothing_at_the_root() -> Directive:
     return block("location", "/", body=[directive("return", "404")])
 
 
+def own_pages(admin: Admin) -> tuple[str, ...]:
+    """What the core answers itself on the listener of the administration."""
+    return (*PROBES, "metrics") if admin.metrics else PROBES
+
+
 def admin_server(admin: Admin, hop: Hop) -> list[Directive]:
     """The probes' own server; nothing when there is no such listener."""
     if admin.listen is None:
         return []
     listener = ListenerSet(listeners=(Listener(address=admin.listen),), http2=False)
-    probes = [block("location", "=", f"/{probe}", body=probe_pass(hop, probe)) for probe in PROBES]
+    pages = [block("location", "=", f"/{page}", body=probe_pass(hop, page)) for page in own_pages(admin)]
     body = [
         *_listen(listener, default=True),
         directive("server_name", "_"),
         *_hygiene(),
         directive("access_log", "off"),
         away_location(),
-        *probes,
+        *pages,
         nothing_at_the_root(),
     ]
     return [block("server", body=body, comment="probes; keep this off the public network")]

@@ -78,7 +78,10 @@ class GroupCounters(TypedDict):
     spawns: int
     spawn_failures: int
     exits: int
+    crashes: int
+    """Of the exits: those that nobody had asked for."""
     restarts: int
+    restarts_failed: int
 
 
 class LimitStatus(TypedDict):

@@ -63,7 +63,9 @@ def group(name: str = "blog", **changes: Any) -> GroupStatus:
             "spawns": 1,
             "spawn_failures": 0,
             "exits": 0,
+            "crashes": 0,
             "restarts": 0,
+            "restarts_failed": 0,
         },
         "processes": [process()],
     }

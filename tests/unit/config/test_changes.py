@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from passenger.config.changes import compare, held_back
-from passenger.config.instance import Instance, Listener
+from passenger.config.instance import Admin, Instance, Listener
 from passenger.config.keys import KeySpec, keys_of
 from passenger.config.model import App, EnvValue, InstanceConfig
 from passenger.config.paths import InstancePaths
@@ -75,7 +75,7 @@ def variants(table: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 
 APP = App(instance="main", app_root="/srv/a", server_names=("a.test",), response_timeout=60.0)
-CONFIG = InstanceConfig(name="main", instance=Instance(), apps=MappingProxyType({"a": APP}))
+CONFIG = InstanceConfig(name="main", instance=Instance(admin=Admin(listen="127.0.0.1:9181")), apps=MappingProxyType({"a": APP}))
 APPS = [("a", *variant) for variant in variants(APP) if variant[0] != ("instance",)]
 INSTANCES = [("", *variant) for variant in variants(CONFIG.instance)]
 
