@@ -109,7 +109,7 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     )
     core.feedback = feedback
     hooks = _hooks(config, core, pool, handler, loop, log)
-    metrics_page(launch, config, loop, pool, handler, core, probes, hooks, log)
+    metrics_page(launch, config, loop, pool, handler, core, probes, context, hooks, log)
     traffic = _traffic(launch, core, pool, handler, probes, feedback, log)
     api = _api(launch, core, RestartVerbs(pool, clock), traffic, hooks, recent, log)
     await _listen(launch, api)

@@ -22,12 +22,14 @@ from passenger.core.memory import own_resident
 from passenger.core.memory_shares import MemoryShares
 from passenger.core.metric_rows import Row, Snapshot, pids_of, rows
 from passenger.core.request_figures import RequestFigures
+from passenger.core.step_sums import StepSums
 from passenger.log import Log
 from passenger.pool.pool import Pool
 from passenger.request.errorresponse import plain, response
 from passenger.request.handler import RequestHandler
 
 HookCounts = Callable[[], Mapping[str, Mapping[str, Any]]]
+StepMap = Mapping[tuple[str, str], tuple[int, float]]
 Answer = Callable[[bytes], None]
 _OUTCOMES: Final = {"runs": "run", "failed": "failed", "dropped": "dropped"}
 
@@ -47,6 +49,7 @@ class Metrics:
         is_ready: Callable[[], bool],
         hooks: HookCounts,
         log: Log,
+        steps: StepSums,
         memory: MemoryShares | None = None,
     ) -> None:
         self._build = (version, platform.python_version(), name)
@@ -57,6 +60,7 @@ class Metrics:
         self._is_ready = is_ready
         self._hooks = hooks
         self._log = log
+        self._steps = steps
         self._memory = MemoryShares() if memory is None else memory
         self._lag = LoopLag(loop)
         self._figures: RequestFigures | None = None
@@ -118,6 +122,7 @@ class Metrics:
             figures=self._figures.by_app,
             gates={name: traffic.counted(name) for name in self._pool.names()},
             memory=memory,
+            steps=self._of_present(self._steps.sums),
         )
         families = exposition.families([*self._of_core(), *rows(snapshot)])
         cost += time.thread_time() - began
@@ -131,6 +136,11 @@ class Metrics:
             await asyncio.sleep(0)
         self._cost = cost
         return response(200, b"".join(parts), content_type=exposition.CONTENT_TYPE)
+
+    def _of_present(self, sums: StepMap) -> StepMap:
+        """Without those of applications that are not configured any more."""
+        present = set(self._pool.names())
+        return {labels: took for labels, took in sums.items() if labels[0] in present}
 
     def _of_core(self) -> Iterator[Row]:
         yield names.BUILD, self._build, 1

@@ -10,10 +10,12 @@ from passenger.core.hooks import HookTable
 from passenger.core.instance_core import InstanceCore
 from passenger.core.metrics import Metrics
 from passenger.core.probes import Probes
+from passenger.core.step_sums import StepSums
 from passenger.instance.plan import CoreLaunch
 from passenger.log import Log
 from passenger.pool.pool import Pool
 from passenger.request.handler import RequestHandler
+from passenger.spawn.spec import SpawnContext
 
 
 def metrics_page(
@@ -24,10 +26,13 @@ def metrics_page(
     handler: RequestHandler,
     core: InstanceCore,
     probes: Probes,
+    context: SpawnContext,
     hooks: HookTable,
     log: Log,
 ) -> None:
     """The page /metrics, following each reload."""
+    steps = StepSums()
+    context.journey_observers.append(steps)
     metrics = Metrics(
         name=config.name,
         version=launch.version,
@@ -37,6 +42,7 @@ def metrics_page(
         handler=handler,
         is_ready=lambda: probes.health.ready,
         hooks=hooks.counts,
+        steps=steps,
         log=log.child("metrics"),
     )
     metrics.apply(is_on=config.instance.admin.metrics)

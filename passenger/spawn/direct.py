@@ -45,7 +45,7 @@ class DirectSpawner:
 
     async def spawn(self) -> DirectProcess:
         """Start one process and wait until it is ready. Raises SpawnError."""
-        journey = Journey(self._clock)
+        journey = Journey(self._clock, app=self._name, observers=self._context.journey_observers)
         attempt: Attempt[DirectProcess] | None = None
         try:
             async with asyncio.timeout(self._app.start_timeout):

@@ -5,11 +5,13 @@ Rules.
    one before it. Steps may be left out.
 2. Only the step that is under way can fail; after that the journey is over.
 3. Time is handed in.
+4. Observers are told once, when the journey is over, well or not; of one that is called off they hear nothing.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -74,15 +76,27 @@ PRELOADER: Final = Stages(Step.HANDSHAKE, Step.LOAD, Step.PRELOADER_ANNOUNCE)
 FORKED: Final = Stages(Step.WORKER_HANDSHAKE, Step.WORKER_START, Step.ANNOUNCE)
 
 
+JourneyObserver = Callable[["Journey"], None]
+
+
 class Journey:
     """One spawn on its way."""
 
-    def __init__(self, clock: Clock, steps: tuple[Step, ...] = STEPS) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        steps: tuple[Step, ...] = STEPS,
+        *,
+        app: str = "",
+        observers: Sequence[JourneyObserver] = (),
+    ) -> None:
+        self.app = app
         self._clock = clock
+        self._observers = observers
         self._planned = list(steps)
         self._began: dict[Step, float] = {}
         self._took: dict[Step, float] = {}
-        self._failed = False
+        self.has_failed = False
         self.current = Step.PREPARE
         self.started_at = clock.monotonic()
         self._began[Step.PREPARE] = self.started_at
@@ -93,7 +107,7 @@ class Journey:
 
     def begin(self, step: Step) -> None:
         """Finish what is under way and go on to `step`; a step that has begun already is not begun again."""
-        if step in self._began or self._failed:
+        if step in self._began or self.has_failed:
             return
         self._end_current()
         self._began[step] = self._clock.monotonic()
@@ -102,11 +116,13 @@ class Journey:
     def finish(self) -> None:
         """The last step is done."""
         self._end_current()
+        self._tell()
 
     def fail(self) -> None:
         """The step that is under way failed."""
         self._end_current()
-        self._failed = True
+        self.has_failed = True
+        self._tell()
 
     def seconds(self) -> float:
         """Since the beginning."""
@@ -116,8 +132,13 @@ class Journey:
         """(step, state, seconds) with state "done", "failed" or "not started"."""
         return tuple((step.value, self._state(step), round(self._took.get(step, 0.0), 6)) for step in self._planned)
 
+    def _tell(self) -> None:
+        observers, self._observers = self._observers, ()
+        for observer in observers:
+            observer(self)
+
     def _state(self, step: Step) -> str:
-        if self._failed and step is self.current:
+        if self.has_failed and step is self.current:
             return "failed"
         return "done" if step in self._took else "not started"
 

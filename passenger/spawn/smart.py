@@ -106,7 +106,7 @@ class SmartSpawner:
 
     async def _spawn(self) -> StartedProcess:
         for trial in range(1, TRIES + 1):
-            journey = Journey(self._clock, SMART_STEPS)
+            journey = Journey(self._clock, SMART_STEPS, app=self._name, observers=self._context.journey_observers)
             decided = self._decide(journey)
             if not decided.is_preloader:
                 return await self._direct.spawn()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,7 @@ from passenger.posix.delegation import AppCgroups
 from passenger.posix.users import Identity, IdentityError, identity_for
 from passenger.spawn import environment
 from passenger.spawn.failure import SpawnFailure
+from passenger.spawn.journey import JourneyObserver
 from passenger.spawn.limits import SpawnLimits, limits_for
 from passenger.wire.spawn import ERRANDS, INTERRUPTS
 
@@ -66,6 +67,8 @@ class SpawnContext:
     """Our own limits."""
     cgroups: AppCgroups | None = None
     """None = no application has a cgroup of its own."""
+    journey_observers: list[JourneyObserver] = field(default_factory=list)
+    """Told of each start of a process that is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,11 @@ from passenger.core.memory import Usage
 from passenger.core.memory_shares import MemoryShares
 from passenger.core.metric_rows import Row, Snapshot, rows
 from passenger.core.request_figures import BUCKETS, AppFigures, Histogram, RequestFigures
+from passenger.core.step_sums import StepSums
 from passenger.pool.session import RefusalReason
 from passenger.request.observed import ANSWERED, DEPARTED, Seen
 from passenger.request.traffic import Traffic
+from passenger.spawn.journey import Journey, Step
 from tests.support.statuses import core, group, process
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -233,3 +235,35 @@ def test_a_scrape_of_five_hundred_processes_is_cheap() -> None:
         took.append(time.thread_time() - began)
     assert text.count("\n") > 3000
     assert min(took) < 0.1, f"{min(took):.3f} s"
+
+
+def test_steps_of_starts_are_added_up() -> None:
+    """One that fails counts with the steps that it came to, and is told of once."""
+    now = [0.0]
+
+    class Clock:
+        def monotonic(self) -> float:
+            return now[0]
+
+        def wall(self) -> float:
+            return now[0]
+
+    sums = StepSums()
+    for fails in (False, True):
+        journey = Journey(Clock(), app="blog", observers=[sums])
+        now[0] += 1.0
+        journey.begin(Step.EXEC)
+        now[0] += 0.5
+        if fails:
+            journey.fail()
+            journey.fail()
+        else:
+            journey.begin(Step.CHECK)
+            journey.finish()
+    assert sums.sums == {
+        ("blog", "prepare work"): (2, 2.0),
+        ("blog", "fork and exec"): (2, 1.0),
+        ("blog", "check the socket"): (1, 0.0),
+    }
+    found = samples(text_of(list(rows(snapshot(group("blog"), steps=sums.sums)))))
+    assert value(found, "passenger_spawn_step_seconds_sum", app="blog", step="prepare work") == 2.0
