@@ -1,11 +1,14 @@
 """Values from the environment and from secret files: whole strings only, after parsing, never as text.
 
 Rules.
-1. `"${env:NAME}"`, `{ env = "NAME", default = "..." }` and `{ file = "..." }` stand where the model wants a string.
+1. `"${env:NAME}"`, `{ env = "NAME", default = "..." }`, `{ file = "..." }` and `{ credential = "..." }` stand where the
+   model wants a string.
 2. What comes in is data: it is not parsed, expanded or looked at again.
 3. `$${env:` means the text `${env:`. A reference inside other text is an error, not a substitution.
 4. A secret file gives its text without one trailing line end; it is text of at most 1 MiB.
 5. A table is a reference only by its place: `[apps.blog.env]` may well have a variable called `file`.
+6. A credential is a file that the service manager put into $CREDENTIALS_DIRECTORY (`LoadCredential=`); where a path is
+   wanted, such as that of a TLS key, it gives the path.
 """
 
 from __future__ import annotations
@@ -28,6 +31,13 @@ _LOOKS_LIKE: Final = "${env:"
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENV_KEYS: Final = frozenset({"env", "default"})
 _FILE_KEYS: Final = frozenset({"file"})
+_CREDENTIAL_KEYS: Final = frozenset({"credential"})
+_CREDENTIAL_NAME: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,255}")
+_CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
+_FORMS: Final = {
+    "file": 'write { file = "..." }',
+    "credential": 'write { credential = "..." }',
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +144,8 @@ class _Walk:
             hint = f"write the value itself, or override it from outside: --set {shown}=VALUE"
             raise _RefusedError("E125", "only strings can come from the environment or a file", "not a string", hint)
         _check_form(reference)
+        if "credential" in reference:
+            return self._credential(reference["credential"], place, path)
         if "file" in reference:
             self.details[path] = f"file {reference['file']}"
             self.secrets.add(path)
@@ -146,40 +158,63 @@ class _Walk:
             raise _RefusedError("E120", f"the environment variable `{name}` is not set", "not set", hint)
         return _checked_text(str(found), f"the environment variable `{name}`")
 
+    def _credential(self, name: str, place: Place, path: Path) -> str:
+        self.details[path] = f"credential {name}"
+        folder = self._environ.get(_CREDENTIALS, "")
+        needed = f"the unit needs `LoadCredential={name}:/path/of/the/file` (`systemctl edit passenger`)"
+        if self._read_secrets and not folder:
+            hint = f"{needed}; to check the rest from a shell, use `validate --no-environment`"
+            message = f"the credential `{name}` cannot be had: this process was given none (${_CREDENTIALS} is not set)"
+            raise _RefusedError("E128", message, "not given", hint)
+        file = pathlib.Path(folder or "/run/credentials", name)
+        if self._read_secrets and not file.is_file():
+            raise _RefusedError("E128", f"the service was not given the credential `{name}`", "not given", needed)
+        if place.is_path:
+            return str(file)
+        self.secrets.add(path)
+        return self._text_of(file, f"credential `{name}`") if self._read_secrets else ""
+
     def _secret(self, name: str, path: Path) -> str:
-        file = pathlib.Path(self._whereabouts.folder(path), name)
+        return self._text_of(pathlib.Path(self._whereabouts.folder(path), name), f"file `{name}`")
+
+    def _text_of(self, file: pathlib.Path, what: str) -> str:
         try:
             content = read_at_most(file, SECRET_SIZE_MAX + 1)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             hint = f"user id {os.geteuid()} must be able to read {file}"
-            raise _RefusedError("E121", f"the file `{name}` cannot be read: {reason}", reason, hint) from error
+            raise _RefusedError("E121", f"the {what} cannot be read: {reason}", reason, hint) from error
         except ValueError as error:
-            raise _RefusedError("E121", f"`{name!r}` is no file name", "no file name") from error
+            raise _RefusedError("E121", f"the {what!r} has no file name", "no file name") from error
         if len(content) > SECRET_SIZE_MAX:
-            raise _RefusedError("E122", f"the file `{name}` is larger than 1 MiB", "too large for a secret")
+            raise _RefusedError("E122", f"the {what} is larger than 1 MiB", "too large for a secret")
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise _RefusedError("E123", f"the file `{name}` is not UTF-8 text", "not text") from error
-        return _checked_text(text.removesuffix("\n").removesuffix("\r"), f"the file `{name}`")
+            raise _RefusedError("E123", f"the {what} is not UTF-8 text", "not text") from error
+        return _checked_text(text.removesuffix("\n").removesuffix("\r"), f"the {what}")
 
 
 def _is_reference(table: dict[str, Any]) -> bool:
     keys = table.keys()
-    return keys == _FILE_KEYS or ("env" in keys and keys <= _ENV_KEYS)
+    return keys in (_FILE_KEYS, _CREDENTIAL_KEYS) or ("env" in keys and keys <= _ENV_KEYS)
 
 
 def _check_form(reference: dict[str, Any]) -> None:
     for name, value in reference.items():
         if not isinstance(value, str):
             message = f"`{name}` of a reference is a string"
-            hint = 'write { file = "..." }' if name == "file" else 'write { env = "NAME", default = "..." }'
+            hint = _FORMS.get(name, 'write { env = "NAME", default = "..." }')
             raise _RefusedError("E125", message, "malformed reference", hint)
     if "env" in reference and not _ENV_NAME.fullmatch(reference["env"]):
         message = f"`{reference['env']}` is no name of an environment variable"
         hint = "letters, digits and `_`, not starting with a digit"
         raise _RefusedError("E125", message, "malformed reference", hint)
+    if not _CREDENTIAL_NAME.fullmatch(reference.get("credential", "x")):
+        message = f"`{reference['credential']}` is no name of a credential"
+        raise _RefusedError(
+            "E125", message, "malformed reference", "letters, digits, `.`, `_` and `-`, without a slash"
+        )
     if not reference.get("file", "file"):
         raise _RefusedError("E125", "`file` of a reference names no file", "malformed reference")
 

@@ -89,8 +89,8 @@ class App(AppSessions):
     """`[apps.NAME]`: one application. Any of these keys may stand in `[defaults]` for all of them."""
 
     env: Mapping[str, EnvValue] = key(
-        'Environment variables of the application. A value may be `{ file = "..." }` (a secret, one trailing newline '
-        'removed) or `{ env = "NAME", default = "..." }`.',
+        'Environment variables of the application. A value may be `{ file = "..." }` or `{ credential = "..." }` (a '
+        'secret, one trailing newline removed), or `{ env = "NAME", default = "..." }`.',
         default=NO_TABLE,
         example={"DJANGO_SETTINGS_MODULE": "blog.settings"},
     )

@@ -25,6 +25,8 @@ class Place:
     each: Place | None = None
     is_text_or_table: bool = False
     """An array's element that may be a string or a table, such as a listener."""
+    is_path: bool = False
+    """A file or folder is named here."""
 
     @property
     def takes_text(self) -> bool:
@@ -49,7 +51,7 @@ def _table(table: type) -> Place:
 def _place(spec: KeySpec) -> Place:
     match spec.kind:
         case "string" | "path":
-            return Place("text")
+            return Place("text", is_path=spec.kind == "path")
         case "duration" | "size":
             return Place("united")
         case "strings":

@@ -44,8 +44,9 @@ A configuration is one TOML file. `config/passenger.toml` shows every key, `sche
 - **Paths** that do not start with `/` start at the folder of the file that holds them; `startup_file`, `python`,
   `ruby`, `nodejs`, `meteor_app_settings`, `document_root` and `custom_error_page` start at `app_root`. A program name
   without a slash is looked up in PATH.
-- **References** stand in place of a whole string: `"${{env:NAME}}"`, `{{ env = "NAME", default = "..." }}` or
-  `{{ file = "/run/secrets/name" }}`. `"$${{env:NAME}}"` is the text itself.
+- **References** stand in place of a whole string: `"${{env:NAME}}"`, `{{ env = "NAME", default = "..." }}`,
+  `{{ file = "/run/secrets/name" }}` or `{{ credential = "name" }}` (of systemd's `LoadCredential=`; where a
+  path is wanted, its path). `"$${{env:NAME}}"` is the text itself.
 - **More files**: `conf.d/*.toml` beside the file are read too, by name. Tables merge, a value that is set twice is an
   error. An empty file there is switched off.
 - **Overrides**: `--set apps.blog.min_instances=3` goes before `PASSENGER__apps__blog__min_instances=3` in the

@@ -38,13 +38,14 @@ ENV_REFERENCE: Final = r"^\$\{env:[A-Za-z_][A-Za-z0-9_]*\}$"
 _SURROGATES: Final = r"\ud800-\udfff"
 _REFERENCE: Final[Schema] = {
     "title": "Reference",
-    "description": 'In place of a string: "${env:NAME}", { env = "NAME", default = "..." } or { file = "..." }.',
+    "description": 'In place of a string: "${env:NAME}", { env = "NAME", default = "..." }, { file = "..." } or '
+    '{ credential = "..." }.',
     "type": ["string", "object"],
     "pattern": ENV_REFERENCE,
-    "properties": {"env": {"type": "string"}, "default": {"type": "string"}, "file": {"type": "string"}},
+    "properties": {name: {"type": "string"} for name in ("env", "default", "file", "credential")},
     "additionalProperties": False,
-    "if": {"required": ["file"]},
-    "then": {"properties": {"env": False, "default": False}},
+    "if": {"anyOf": [{"required": ["file"]}, {"required": ["credential"]}]},
+    "then": {"maxProperties": 1},
     "else": {"if": {"type": "object"}, "then": {"required": ["env"]}},
 }
 

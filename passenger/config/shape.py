@@ -290,7 +290,8 @@ def _type_help(path: Path, wanted: Iterable[str], value: object) -> str:
     if wanted == ["object"] and path[-1:] == ("env",) and isinstance(value, (str, list)):
         return 'one variable per key: `env = { NAME = "value" }`'
     if wanted == ["string"] and isinstance(value, dict):
-        return 'a table here is `{ file = "..." }` or `{ env = "NAME", default = "..." }`, with no other key'
+        forms = '`{ file = "..." }`, `{ credential = "..." }` or `{ env = "NAME", default = "..." }`'
+        return f"a table here is {forms}, with no other key"
     return ""
 
 

@@ -24,6 +24,7 @@ OWN_NAMES: Final = frozenset(
         "NOTIFY_SOCKET",  # the service manager talks with the watchdog, not with applications
         "WATCHDOG_PID",
         "WATCHDOG_USEC",
+        "CREDENTIALS_DIRECTORY",  # of the whole service: an application gets what its `env` names
         "BASH_ENV",  # would run code in every non-interactive shell
         "ENV",
         "_",
