@@ -77,6 +77,11 @@ class InstancePaths:
         return f"{self.root}/nginx/current/nginx.conf"
 
     @property
+    def leaving(self) -> str:
+        """There while the instance leaves; nginx looks for it."""
+        return f"{self.root}/nginx/leaving"
+
+    @property
     def creation_finalized(self) -> str:
         return f"{self.root}/creation_finalized"
 

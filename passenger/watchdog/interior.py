@@ -47,6 +47,7 @@ class Interior:
         self._directory: InstanceDirectory | None = None
         self._names: list[str] = []
         self._is_final = False
+        self._is_leaving = False
 
     def make(self, plan: Plan) -> None:
         directory = self._directory = create(self.paths, euid=os.geteuid())
@@ -61,6 +62,8 @@ class Interior:
             mode, gid = self._roles.socket_rights()
             self._bind(self.for_core, "core_api_ro", mode=mode, gid=gid)
             self._bind(self.for_us, WATCHDOG_READERS, mode=mode, gid=gid)
+        if self._is_leaving:
+            _touch(self.paths.leaving)
         if plan.nginx_files:
             self.generations.switch(self.generations.write(plan.nginx_files))
         rendered = ["nginx/current"] if plan.nginx_files else []
@@ -97,6 +100,14 @@ class Interior:
         if self._directory is not None:
             self._directory.finalize()
 
+    def leave(self) -> None:
+        """Have nginx tell its clients to leave. What fails is logged: they are served all the same."""
+        self._is_leaving = True
+        try:
+            _touch(self.paths.leaving)
+        except OSError as error:
+            self._log.warn("clients that keep their connections cannot be told to leave", reason=str(error))
+
     def refresh(self) -> None:
         if self._directory is not None:
             self._directory.refresh()
@@ -115,3 +126,12 @@ class Interior:
 
     def _bind(self, where: dict[str, socket.socket], name: str, *, mode: int, gid: int | None = None) -> None:
         where[name] = bind_unix(f"{self.paths.root}/{name}", mode=mode, gid=gid, backlog=usable_backlog())
+
+
+def _touch(path: str) -> None:
+    """An empty file, which nginx's workers must be able to open."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        os.fchmod(fd, 0o644)  # whatever the umask is
+    finally:
+        os.close(fd)

@@ -286,6 +286,7 @@ class Supervisor:
                 self._log.write(level, text, {})
             case m.Leave():
                 self._core.send({"command": "leave"})
+                self._house.interior.leave()
             case m.StopAccepting():
                 self._house.listeners.close()
             case m.Announce():

@@ -19,7 +19,7 @@ from typing import Final
 from passenger.config import apptypes
 from passenger.config.model import App, InstanceConfig
 from passenger.config.paths import InstancePaths
-from passenger.webserver import cache, locations, mediatypes, process, proxies, scgi, servers, sites, upgrades
+from passenger.webserver import cache, leaving, locations, mediatypes, process, proxies, scgi, servers, sites, upgrades
 from passenger.webserver.apache import render_apache
 from passenger.webserver.build import Build
 from passenger.webserver.tree import Directive, block, serialize
@@ -140,6 +140,7 @@ def _servers(rendering: _Rendering) -> list[Directive]:
 def _site_body(rendering: _Rendering, site: sites.Site) -> list[Directive]:
     external = rendering.config.instance.nginx.mode == "external"
     body = [*(locations.file_cache() if external else []), scgi.away_location()]
+    body += leaving.in_server(rendering.config, rendering.paths, upgrades=bool(rendering.upgraded))
     for _, name in site.apps:
         app = rendering.config.apps[name]
         root = locations.document_root(app, is_folder=rendering.is_folder)

@@ -17,6 +17,9 @@ import pytest
 from tests.support import images
 from tests.support.engine import USUAL_SOCKET, Engine, an_engine
 
+PATIENCE = 180.0
+"""Seconds for a test itself."""
+
 _until_the_end = contextlib.ExitStack()
 
 
@@ -34,6 +37,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "/tests/container/" in str(item.path):
             item.add_marker(pytest.mark.root("a Docker engine is started and used by root only"))
+            if item.get_closest_marker("timeout") is None:
+                # Whoever comes first builds the images for all: that is limited where it is done, not by his own time.
+                item.add_marker(pytest.mark.timeout(PATIENCE, func_only=True))
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.http import fetch
+from tests.support.probe import wait_until
 from tests.support.watchdog import Watchdog, free_port, make_plan, registry, running
 
 
@@ -57,6 +58,22 @@ def test_what_is_deleted_is_made_again(gone: str) -> None:
         watchdog.signal(signal.SIGTERM)
         assert watchdog.wait_exit() == 0
         assert not Path(watchdog.paths.root).exists()
+
+
+def test_clients_are_told_to_leave_also_after_a_renewal() -> None:
+    """nginx looks for one file while the instance leaves; it is not lost with the directory."""
+    with registry() as folder, running(make_plan(folder, drain_delay=3600.0)) as watchdog:
+        watchdog.wait_ready()
+        leaving = Path(watchdog.paths.leaving)
+        assert not leaving.exists()
+        watchdog.signal(signal.SIGTERM)
+        watchdog.wait_line("not ready any more")
+        wait_until(leaving.exists, "clients are told")
+        shutil.rmtree(leaving.parent)
+        watchdog.wait_line("core is back")
+        assert leaving.stat().st_mode & 0o777 == 0o644
+        watchdog.signal(signal.SIGINT)
+        assert watchdog.wait_exit() == 0
 
 
 def test_directory_that_was_moved_away_is_not_touched_again() -> None:

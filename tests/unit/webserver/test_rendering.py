@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passenger.config.app_cache import AppCache
-from passenger.config.instance import Admin, Instance, Listener, Nginx
+from passenger.config.instance import Admin, Instance, Listener, Nginx, Watchdog
 from passenger.config.model import App, AppNginx, InstanceConfig
 from passenger.config.paths import InstancePaths
 from passenger.webserver import EXTERNAL_FILE, MANAGED_FILE, UnrenderableValueError, build, render
@@ -61,6 +61,22 @@ def directives(files: dict[str, str], main: str = MANAGED_FILE) -> list[tuple[st
 
 def args_of(files: dict[str, str], name: str) -> list[tuple[str, ...]]:
     return [args for found, args in directives(files) if found == name]
+
+
+def test_clients_are_told_to_leave_only_where_there_is_a_delay() -> None:
+    """No look for a file without `drain_delay`, in an nginx of somebody else, or among the probes."""
+    usual = configuration(admin="127.0.0.1:9180")
+    delayed = replace(usual, instance=replace(usual.instance, watchdog=Watchdog(drain_delay=5.0)))
+    external = replace(
+        delayed, instance=replace(delayed.instance, nginx=replace(delayed.instance.nginx, mode="external"))
+    )
+    looks = [
+        args
+        for name, args in directives(rendered(delayed))
+        if name == "if" and "/run/passenger/main/nginx/leaving" in args
+    ]
+    assert len(looks) == 1
+    assert "leaving" not in str(rendered(usual)) + str(rendered(external))
 
 
 HOSTILE = st.text(
