@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from passenger.config.example import example
@@ -20,29 +20,34 @@ def artefacts() -> dict[str, str]:
     }
 
 
-def drifted(root: Path) -> list[str]:
+def drifted(root: Path, texts: Mapping[str, str] | None = None) -> list[str]:
     """Paths of the files that do not say what the model says."""
-    return [name for name, text in artefacts().items() if not _says(root / name, text)]
+    return [name for name, text in (texts or artefacts()).items() if not _says(root / name, text)]
 
 
-def write(root: Path) -> None:
+def write(root: Path, texts: Mapping[str, str] | None = None) -> None:
     """Write every artefact into a checkout."""
-    for name, text in artefacts().items():
+    for name, text in (texts or artefacts()).items():
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
 
 
-def main(arguments: Sequence[str], root: Path) -> int:
-    """Exit status: 0 done or nothing drifted, 1 drifted, 2 usage."""
+def main(
+    arguments: Sequence[str],
+    root: Path,
+    texts: Mapping[str, str] | None = None,
+    program: str = "passenger.config.generate",
+) -> int:
+    """Exit status: 0 done or nothing drifted, 1 drifted, 2 usage. `texts`: other artefacts, of another program."""
     if list(arguments) == ["--check"]:
-        names = drifted(root)
+        names = drifted(root, texts)
         for name in names:
-            sys.stderr.write(f"{name} has drifted from the model: run python -m passenger.config.generate\n")
+            sys.stderr.write(f"{name} has drifted from the model: run python -m {program}\n")
         return 1 if names else 0
     if arguments:
-        sys.stderr.write("usage: python -m passenger.config.generate [--check]\n")
+        sys.stderr.write(f"usage: python -m {program} [--check]\n")
         return 2
-    write(root)
+    write(root, texts)
     return 0
 
 
