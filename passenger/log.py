@@ -1,4 +1,4 @@
-"""Log lines: one event, one line, text or JSON, written straight to a descriptor.
+"""Log lines: one event, one line, text or JSON, written straight to a descriptor; or to systemd's journal, with fields.
 
 Rules.
 1. Control bytes in messages and fields are escaped: one event can never look like two (fault matrix F22).
@@ -18,6 +18,8 @@ import select
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
+
+from passenger.journal import Journal, entry
 
 LEVELS: Final = {"error": 0, "warn": 1, "info": 2, "debug": 3}
 Level = Literal["error", "warn", "info", "debug"]
@@ -50,7 +52,9 @@ _PIECE: Final = 4096
 class Sink:
     """A descriptor that lines are written to, shared by the logs of all components of a process."""
 
-    def __init__(self, fd: int, *, level: str, form: str) -> None:
+    def __init__(self, fd: int, *, level: str, form: str, journal: Journal | None = None) -> None:
+        """`journal`: where events go instead, as long as it takes them."""
+        self.journal = journal
         self.threshold = LEVELS[level]
         self.form = form
         self.lost = 0
@@ -62,10 +66,25 @@ class Sink:
         self._poll.register(fd, select.POLLOUT)
         self._is_torn = False
 
-    def write(self, data: bytes) -> None:
-        """Write whole lines, or count them as lost."""
+    def write(self, data: bytes, entries: Sequence[bytes] = ()) -> None:
+        """Write whole lines, or count them as lost. `entries` are the same in the journal's form, when there is one."""
         if self.tap is not None:
             self.tap(data)
+        if not self._tell(entries):
+            self._write(data)
+
+    def _tell(self, entries: Sequence[bytes]) -> bool:
+        """Whether the journal has all of them; what it got before it failed is then in the lines as well."""
+        if self.journal is None:
+            return False
+        try:
+            for one in entries:
+                self.journal.send(one)
+        except OSError:  # it is being restarted, or stands still: stderr is its stream, and says it, too
+            return False
+        return True
+
+    def _write(self, data: bytes) -> None:
         if self.lost:
             data = f"({self.lost} writes to the log were lost: its reader stood still)\n".encode() + data
         if self._is_torn:
@@ -97,10 +116,11 @@ class Log:
         level: str = "info",
         form: str = "text",
         sink: Sink | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.component = component
         self.instance = instance
-        self._sink = sink if sink is not None else Sink(fd, level=level, form=form)
+        self._sink = sink if sink is not None else Sink(fd, level=level, form=form, journal=journal)
 
     @property
     def lost(self) -> int:
@@ -137,7 +157,8 @@ class Log:
         if LEVELS[level] > self._sink.threshold:
             return
         line = self._json(level, message, fields) if self._sink.form == "json" else self._text(level, message, fields)
-        self._sink.write(line.encode("utf-8", "backslashreplace") + b"\n")
+        data = line.encode("utf-8", "backslashreplace") + b"\n"
+        self._sink.write(data, [self._entry(level, f"{message}{_pairs(fields)}", fields)] if self._sink.journal else ())
 
     def forward(self, prefix: str, lines: Sequence[str], fields: Mapping[str, object]) -> None:
         """Write lines of somebody else, whatever the level, in one go: with a prefix as text, with fields as JSON."""
@@ -147,7 +168,14 @@ class Log:
             start = f"{_timestamp()} info  {self.component}: {prefix}"
             whole = [start + printable(line) for line in lines]
         whole.append("")
-        self._sink.write("\n".join(whole).encode("utf-8", "backslashreplace"))
+        data = "\n".join(whole).encode("utf-8", "backslashreplace")
+        self._sink.write(
+            data, [self._entry("info", prefix + line, fields) for line in lines] if self._sink.journal else ()
+        )
+
+    def _entry(self, level: Level, message: str, fields: Mapping[str, object]) -> bytes:
+        of_us = {"component": self.component} | ({"instance": self.instance} if self.instance else {})
+        return entry(level, f"{self.component}: {printable(message)}", {**of_us, **fields})
 
     def _json(self, level: str, message: str, fields: dict[str, object]) -> str:
         record: dict[str, object] = {"time": _timestamp(), "level": level, "component": self.component}
@@ -158,8 +186,11 @@ class Log:
         return json.dumps(record, default=str)
 
     def _text(self, level: str, message: str, fields: dict[str, object]) -> str:
-        pairs = "".join(f" {name}={printable(_quoted(str(value)))}" for name, value in fields.items())
-        return f"{_timestamp()} {level:<5} {self.component}: {printable(message)}{pairs}"
+        return f"{_timestamp()} {level:<5} {self.component}: {printable(message)}{_pairs(fields)}"
+
+
+def _pairs(fields: Mapping[str, object]) -> str:
+    return "".join(f" {name}={printable(_quoted(str(value)))}" for name, value in fields.items())
 
 
 def _quoted(value: str) -> str:

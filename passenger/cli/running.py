@@ -2,8 +2,8 @@
 
 Rules.
 1. `--registry`, else `PASSENGER_INSTANCE_REGISTRY_DIR`, is the only place that is searched. Without both, it is the
-   caller's own registry and root's: `passenger status` of an ordinary user finds the system's instance, and is told if
-   it may not ask it.
+   caller's own registry, root's, and those beside it that services `passenger@NAME` have: `passenger status` of an
+   ordinary user finds the system's instance, and is told if it may not ask it.
 2. None: exit status 3. Several and none chosen: exit status 3, with the list.
 """
 
@@ -26,14 +26,16 @@ def running_instances(registry: str | None, *, environ: Mapping[str, str] | None
     return [record for place in registries(registry, environ, euid) for record in find_instances(place, environ, euid)]
 
 
-def registries(named: str | None, environ: Mapping[str, str], euid: int) -> list[str]:
+def registries(named: str | None, environ: Mapping[str, str], euid: int, *, run: Path = Path("/run")) -> list[str]:
     """The folders to search, in order, each once."""
     if named is not None:
         return [str(Path(named).absolute())]
     own = registry_dir(None, environ=environ, euid=euid)
     if environ.get("PASSENGER_INSTANCE_REGISTRY_DIR"):
         return [own]
-    return list(dict.fromkeys((own, registry_dir(None, environ={}, euid=ROOT_UID))))
+    system = registry_dir(None, environ={}, euid=ROOT_UID)
+    of_services = sorted(map(str, run.glob(f"{Path(system).name}-*")))
+    return list(dict.fromkeys((own, system, *of_services)))
 
 
 def chosen_instance(name: str | None, registry: str | None) -> InstanceRecord:

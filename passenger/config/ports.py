@@ -1,7 +1,8 @@
 """Which ports are taken on this machine: read from the kernel's socket table, never by binding.
 
 Rules.
-1. A port that an instance of this configuration holds already (`own_ports`) is free for that instance alone.
+1. An address that an instance of this configuration holds already, or that the service manager hands over
+   (`own_ports`), is free for that instance alone, whatever its number.
 2. A listener on every IPv6 address may or may not hold the port on IPv4 too; the table does not say: a warning.
 3. Below the kernel's limit of privileged ports only root and holders of CAP_NET_BIND_SERVICE may bind.
 """
@@ -28,7 +29,7 @@ _WORD: Final = 8
 Address = tuple[str, int]
 
 OwnPorts = Callable[[Config], Mapping[str, frozenset[Address]]]
-"""Instance name -> what that instance listens on, for those of the configuration that are running."""
+"""Instance name -> what that instance has already: it runs, or the service manager listens for it."""
 
 
 def check_ports(built: Built, findings: Findings, *, host: Host, own_ports: OwnPorts | None) -> None:
@@ -38,8 +39,9 @@ def check_ports(built: Built, findings: Findings, *, host: Host, own_ports: OwnP
     limit = host.number(PRIVILEGED_LIMIT)
     limit = 1024 if limit is None else limit
     for path, address in addresses(built):
-        _taken(findings, path, address, used - own.get(str(path[1]), frozenset()))
-        if address[1] < limit and not host.may_bind_low_ports():
+        has = own.get(str(path[1]), frozenset())
+        _taken(findings, path, address, used - has)
+        if address[1] < limit and address not in has and not host.may_bind_low_ports():
             findings.add(
                 "E412",
                 path,

@@ -22,6 +22,7 @@ from passenger.config.paths import InstancePaths
 from passenger.config.resolved import decode
 from passenger.core.api import CoreApi
 from passenger.core.feedback import Feedback
+from passenger.core.heartbeat import say_ready
 from passenger.core.hook_run import HookRunner, hook_identity
 from passenger.core.hooks import HookTable
 from passenger.core.instance_core import InstanceCore
@@ -38,6 +39,7 @@ from passenger.core.traffic_verbs import TrafficVerbs
 from passenger.errors import EXIT_FAILED, PassengerError
 from passenger.instance.plan import LAUNCH_FD_VARIABLE, CoreLaunch, from_descriptor
 from passenger.instance.roles import Roles
+from passenger.journal import journal_behind
 from passenger.log import Log
 from passenger.pool.limits import PoolLimits
 from passenger.pool.pool import Pool
@@ -58,7 +60,13 @@ from passenger.spawn.spec import SpawnContext, system_context
 def main() -> None:
     """Run until drained, or until the watchdog dies."""
     launch = from_descriptor(CoreLaunch, int(os.environ.pop(LAUNCH_FD_VARIABLE)))
-    log = Log(component="core", instance=launch.name, level=launch.log_level, form=launch.log_format)
+    log = Log(
+        component="core",
+        instance=launch.name,
+        level=launch.log_level,
+        form=launch.log_format,
+        journal=journal_behind(2, os.environ),
+    )
     try:
         uvloop.run(_run(launch, log))
     except PassengerError as error:
@@ -119,7 +127,7 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     pool.start()
     restart_files = _restart_files(loop, config, core, pool, log)
     _settle_memory()
-    feedback.send({"event": "ready"})
+    say_ready(launch, pool, feedback, loop)
     await core.until_ended()
     restart_files.close()
     await hooks.close()

@@ -115,6 +115,8 @@ class CoreLaunch:
     log_format: str
     kept: dict[str, Any] = field(default_factory=dict)
     """What the core before has asked the watchdog to tell this one, by key."""
+    status_wanted: bool = False
+    """Whether somebody (a service manager) reads a line about applications and the queue."""
 
 
 def dump(document: Plan | CoreLaunch) -> bytes:

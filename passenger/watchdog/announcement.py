@@ -1,42 +1,29 @@
-"""Saying that the instance is up, or why it is not: to people, to the service manager, to `start --daemonize`."""
+"""Saying that the instance is up, or why it is not: to people, and to `start --daemonize`."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import socket
 from collections.abc import Mapping
 
 
 class Announcer:
     """The first of `ready` and `failed` counts for the readiness descriptor."""
 
-    def __init__(self, *, readiness_fd: int | None, notify_socket: str) -> None:
+    def __init__(self, *, readiness_fd: int | None) -> None:
         self._fd = readiness_fd
-        self._notify_socket = notify_socket
         if readiness_fd is not None:
             os.set_inheritable(readiness_fd, False)
 
-    def ready(self, name: str, urls: Mapping[str, str]) -> None:
+    def ready(self, urls: Mapping[str, str]) -> None:
         lines = "".join(f"{app}: {url}\n" for app, url in urls.items())
         with contextlib.suppress(OSError):  # nobody reads our output: no reason not to serve
             os.write(1, lines.encode("utf-8", "replace"))
         self._answer({"ready": True})
-        self.notify(f"READY=1\nSTATUS=instance {name} is serving")
 
     def failed(self, reason: str) -> None:
         self._answer({"error": reason})
-
-    def notify(self, state: str) -> None:
-        """One message of the sd_notify protocol; nothing without a service manager."""
-        if not self._notify_socket:
-            return
-        address = self._notify_socket
-        if address.startswith("@"):
-            address = "\0" + address[1:]
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier:
-            notifier.sendto(state.encode(), address)
 
     def _answer(self, message: Mapping[str, object]) -> None:
         if self._fd is None:

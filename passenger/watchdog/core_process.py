@@ -36,6 +36,7 @@ class CoreProcess:
         surroundings: Surroundings,
         sockets: Mapping[str, socket.socket],
         *,
+        status_wanted: bool,
         on_message: Callable[[dict[str, Any]], None],
         on_unwell: Callable[[str], None],
         on_gone: Callable[[Child, str], None],
@@ -46,6 +47,7 @@ class CoreProcess:
         self._reaper = reaper
         self._surroundings = surroundings
         self._sockets = sockets
+        self._status_wanted = status_wanted
         self._on_message = on_message
         self._on_unwell = on_unwell
         self._on_gone = on_gone
@@ -111,6 +113,7 @@ class CoreProcess:
             log_level=plan.log_level,
             log_format=plan.log_format,
             kept=self.kept.all(),
+            status_wanted=self._status_wanted,
         )
 
     def _channel_ended(self, child: Child, why: str) -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from passenger.instance.plan import LAUNCH_FD_VARIABLE, PLAN_FD_VARIABLE
+from passenger.posix.activation import VARIABLES
 
-PRIVATE: Final = (PLAN_FD_VARIABLE, LAUNCH_FD_VARIABLE, "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+PRIVATE: Final = (PLAN_FD_VARIABLE, LAUNCH_FD_VARIABLE, *VARIABLES)
 """Variables that mean this process, not its children."""
 
 PROTECTED_SCORE: Final = -900

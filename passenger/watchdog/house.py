@@ -14,6 +14,7 @@ from passenger.instance.plan import Plan
 from passenger.instance.registry import properties
 from passenger.instance.roles import Roles
 from passenger.log import Log
+from passenger.posix.activation import Given
 from passenger.posix.sockets import ENOUGH_BACKLOG, usable_backlog
 from passenger.watchdog.announcement import Announcer
 from passenger.watchdog.child import Reaper
@@ -23,6 +24,7 @@ from passenger.watchdog.interior import Described, Interior
 from passenger.watchdog.listeners import Listeners
 from passenger.watchdog.logpipe import LogPipe
 from passenger.watchdog.loop import Loop
+from passenger.watchdog.notifier import Notifier
 from passenger.watchdog.orphans import Orphans
 
 REFRESH: Final = 30 * 60.0
@@ -33,15 +35,25 @@ class House:
     """Raises HostError when something cannot be had; then everything made so far is gone again."""
 
     def __init__(
-        self, plan: Plan, *, loop: Loop, clock: Clock, log: Log, surroundings: Surroundings, announcer: Announcer
+        self,
+        plan: Plan,
+        *,
+        loop: Loop,
+        clock: Clock,
+        log: Log,
+        surroundings: Surroundings,
+        announcer: Announcer,
+        given: Given,
     ) -> None:
         self.loop = loop
         self.surroundings = surroundings
         self.announcer = announcer
+        self.given = given
+        self.notifier = Notifier(address=given.notify_address, fd=given.notify_fd, log=log)
         self.reaper = Reaper()
         self.orphans = Orphans(loop, self.reaper, log)
         self.roles = Roles(owner=os.geteuid(), reader_uids=plan.reader_uids, reader_gids=plan.reader_gids)
-        self.listeners = Listeners()
+        self.listeners = Listeners(given.listen_fds, log)
         self.log_pipe = LogPipe(
             environ=surroundings.child_environ,
             umask=surroundings.umask,
@@ -70,7 +82,7 @@ class House:
         """The instance can be found from now on."""
         self.interior.finalize()
         self._refresh()
-        self.announcer.ready(plan.name, plan.urls)
+        self.announcer.ready(plan.urls)
 
     def close(self) -> None:
         self._stack.close()
@@ -78,6 +90,7 @@ class House:
     def _take_addresses(self, plan: Plan) -> None:
         if plan.nginx_mode == "managed":
             self.listeners.add(plan.nginx_listen)
+        self.listeners.tell_of_strangers()
         backlog = usable_backlog()
         if backlog < ENOUGH_BACKLOG:
             self._log.warn("the kernel's accept queue is short: bursts may be refused", somaxconn=backlog)

@@ -14,7 +14,9 @@ from passenger.clock import Clock, SystemClock
 from passenger.errors import EXIT_FAILED, PassengerError
 from passenger.instance.pidfile import pid_file
 from passenger.instance.plan import PLAN_FD_VARIABLE, Plan, from_descriptor
+from passenger.journal import journal_behind
 from passenger.log import Log
+from passenger.posix.activation import Given, given, keep_from_children
 from passenger.posix.heap import give_back
 from passenger.posix.prctl import become_subreaper, forbid_dumps
 from passenger.posix.sockets import peer_groups
@@ -47,24 +49,34 @@ def main() -> None:
 def run(plan: Plan, *, environ: Mapping[str, str], clock: Clock) -> int:
     """Run the instance; returns the exit status."""
     default_signals()
-    log = Log(component="watchdog", instance=plan.name, level=plan.log_level, form=plan.log_format)
+    log = Log(
+        component="watchdog",
+        instance=plan.name,
+        level=plan.log_level,
+        form=plan.log_format,
+        journal=journal_behind(2, environ),
+    )
     around = surroundings(environ)
     if os.getpid() != 1:  # PID 1 is everybody's reaper already
         become_subreaper()
     if os.geteuid() == 0:
         forbid_dumps()
-    announcer = Announcer(readiness_fd=plan.readiness_fd, notify_socket=environ.get("NOTIFY_SOCKET", ""))
+    announcer = Announcer(readiness_fd=plan.readiness_fd)
+    received = given(environ, os.getpid())
+    keep_from_children(received)
     loop = Loop(clock)
     with contextlib.closing(loop):
         try:
-            return _live(plan, loop, clock, log, around, announcer)
+            return _live(plan, loop, clock, log, around, announcer, received)
         except PassengerError as error:
             return _refuse(error, log, announcer)
 
 
-def _live(plan: Plan, loop: Loop, clock: Clock, log: Log, around: Surroundings, announcer: Announcer) -> int:
+def _live(
+    plan: Plan, loop: Loop, clock: Clock, log: Log, around: Surroundings, announcer: Announcer, received: Given
+) -> int:
     with contextlib.closing(
-        House(plan, loop=loop, clock=clock, log=log, surroundings=around, announcer=announcer)
+        House(plan, loop=loop, clock=clock, log=log, surroundings=around, announcer=announcer, given=received)
     ) as house:
         supervisor = Supervisor(plan, house, log)
         with pid_file(plan.pid_file, log), contextlib.ExitStack() as stack:

@@ -18,6 +18,7 @@ from passenger.instance.plan import Plan
 from passenger.log import Log
 from passenger.watchdog import logfiles
 from passenger.watchdog import machine as m
+from passenger.watchdog.alarms import Alarms
 from passenger.watchdog.caretaker import Caretaker
 from passenger.watchdog.child import Child
 from passenger.watchdog.command import Command, Result
@@ -25,10 +26,11 @@ from passenger.watchdog.component import Do, Event, State
 from passenger.watchdog.core_process import CoreProcess
 from passenger.watchdog.house import House
 from passenger.watchdog.limits import limits_of
-from passenger.watchdog.loop import Timer
 from passenger.watchdog.nginx import Nginx
 from passenger.watchdog.phases import Happening, Phase
+from passenger.watchdog.pulse import Pulse
 from passenger.watchdog.reload import Reload
+from passenger.watchdog.roster import roster
 
 LONGEST_PATIENCE: Final = 60.0
 """Seconds that workers of a dead nginx master may take at most to finish their requests."""
@@ -50,7 +52,7 @@ class Supervisor:
         self._log = log
         managed = plan.nginx_mode == "managed"
         self.machine = m.Machine((m.CORE, m.NGINX) if managed else (m.CORE,), limits_of(plan))
-        self._timers: dict[tuple[str, Event | Happening], Timer] = {}
+        self._alarms = Alarms(house.loop, self._elapsed)
         self._actions: deque[m.Action] = deque()
         self._acting = False
         self._core = CoreProcess(
@@ -58,6 +60,7 @@ class Supervisor:
             house.reaper,
             house.surroundings,
             house.interior.for_core,
+            status_wanted=house.notifier.is_wanted,
             on_message=self._core_says,
             on_unwell=lambda why: self._component(m.CORE, Event.UNWELL, why),
             on_gone=self._core_gone,
@@ -85,6 +88,15 @@ class Supervisor:
             is_needed=lambda: self.machine.parts[m.CORE].state in {State.STARTING, State.RUNNING},
             on_renewed=lambda: self._nginx.move() if self._nginx is not None else None,
             on_lost=lambda what: self._component(m.CORE, Event.UNWELL, f"lost {what}"),
+        )
+        self._pulse = Pulse(
+            house.loop,
+            house.notifier,
+            log,
+            ping_within=house.given.ping_within,
+            parts=self.machine.parts,
+            addresses=house.listeners.addresses,
+            on_hung=lambda why: self._component(m.CORE, Event.UNWELL, why),
         )
         self._nginx_tested = False
         self._last_signal = (0, 0.0)
@@ -114,7 +126,7 @@ class Supervisor:
             self.stop(fast=False)
 
     def stop(self, *, fast: bool) -> None:
-        self._house.announcer.notify("STOPPING=1")
+        self._pulse.stopping(0.0 if fast else self.plan.drain_delay + self.plan.drain_timeout)
         if self._reload is not None:
             self._reload.abandon("the instance is being stopped")
         self._happened(Happening.STOP_FAST if fast else Happening.STOP)
@@ -134,7 +146,7 @@ class Supervisor:
             self._reloaded(report, reason, status, answer)
 
         self._log.info("reloading")
-        self._house.announcer.notify(f"RELOADING=1\nMONOTONIC_USEC={int(self._loop.clock.monotonic() * 1e6)}")
+        self._pulse.reloading()
         self._reload = Reload(
             self,
             self.plan,
@@ -148,18 +160,8 @@ class Supervisor:
 
     def components(self) -> list[dict[str, Any]]:
         """For the `status` verb."""
-        now = self._loop.clock.monotonic()
         children = {m.CORE: self._core.child, m.NGINX: self._nginx.child if self._nginx is not None else None}
-        return [
-            {
-                "name": part.name,
-                "pid": child.pid if (child := children[part.name]) is not None else None,
-                "state": part.state.value,
-                "restarts": part.restarts,
-                "uptime": now - child.started_at if child is not None else 0.0,
-            }
-            for part in self.machine.parts.values()
-        ]
+        return roster(self.machine.parts.values(), children, self._loop.clock.monotonic())
 
     def reopen_logs(self) -> dict[str, Any]:
         """For the verb of that name."""
@@ -210,7 +212,9 @@ class Supervisor:
 
     def _core_says(self, message: dict[str, Any]) -> None:
         event = message.get("event")
-        if event == "ready":
+        if event == "beat":
+            self._pulse.beat(message)
+        elif event == "ready":
             self._component(m.CORE, Event.READY)
         elif event == "failed":
             self._component(m.CORE, Event.UNWELL, f"reported: {message.get('reason')}")
@@ -247,7 +251,7 @@ class Supervisor:
         self._component(m.NGINX, Event.GONE, reason)
 
     def _reloaded(self, report: dict[str, Any] | None, reason: str, status: int, answer: Answer) -> None:
-        self._house.announcer.notify("READY=1")
+        self._pulse.reloaded(reason if report is None else "")
         if report is None:
             self._log.error("the reload changed nothing", reason=reason)
             answer({"ok": False, "error": reason, "exit_status": status})
@@ -278,10 +282,9 @@ class Supervisor:
             case m.Component(name, do, seconds):
                 self._do(name, do, seconds)
             case m.SetTimer(name, event, seconds):
-                self._cancel(name, event)
-                self._timers[name, event] = self._loop.after(seconds, lambda: self._elapsed(name, event))
+                self._alarms.set(name, event, seconds)
             case m.CancelTimer(name, event):
-                self._cancel(name, event)
+                self._alarms.cancel(name, event)
             case m.Say(level, text):
                 self._log.write(level, text, {})
             case m.Leave():
@@ -291,6 +294,7 @@ class Supervisor:
                 self._house.listeners.close()
             case m.Announce():
                 self._house.announce(self.plan)
+                self._pulse.announced()
                 timeout = f"{self.plan.drain_timeout:g}s"
                 self._log.info("ready", urls=" ".join(self.plan.urls.values()), drain_timeout=timeout)
             case m.Exit(status, reason):
@@ -308,6 +312,7 @@ class Supervisor:
     def _do_core(self, do: Do, seconds: float) -> None:
         if do is Do.START:
             self._caretaker.restore()
+            self._pulse.core_starts()
             self._core.start(self.plan)
         elif do is Do.DRAIN:
             self._core.send({"command": "drain", "timeout": seconds})
@@ -328,15 +333,10 @@ class Supervisor:
             nginx.signal(signal.SIGTERM if do is Do.TERMINATE else signal.SIGKILL)
 
     def _elapsed(self, name: str, event: Event | Happening) -> None:
-        self._timers.pop((name, event), None)
         if isinstance(event, Event):
             self._component(name, event)
         else:
             self._happened(event)
-
-    def _cancel(self, name: str, event: Event | Happening) -> None:
-        if (timer := self._timers.pop((name, event), None)) is not None:
-            timer.cancel()
 
     def _exit(self, status: int, reason: str) -> None:
         self.status = status

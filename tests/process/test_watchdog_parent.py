@@ -84,10 +84,12 @@ def test_service_manager_hears_ready_reload_and_stop() -> None:
         manager.bind(f"{folder}/notify")
         manager.settimeout(DEADLINE)
         with running(make_plan(folder), environ={"NOTIFY_SOCKET": f"{folder}/notify"}) as watchdog:
-            assert manager.recv(4096).startswith(b"READY=1")
+            assert b"STATUS=starting" in manager.recv(4096)
+            assert manager.recv(4096) == b"READY=1\nSTATUS=1 application, 2 processes, 0 requests queued"
             assert watchdog.ask("reload")["ok"]
             assert manager.recv(4096).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
-            assert manager.recv(4096) == b"READY=1"
+            assert manager.recv(4096).startswith(b"READY=1\nSTATUS=1 application")
             watchdog.signal(signal.SIGTERM)
-            assert manager.recv(4096) == b"STOPPING=1"
+            assert b"EXTEND_TIMEOUT_USEC=25000000" in (stopping := manager.recv(4096))
+            assert stopping.startswith(b"STOPPING=1\n")
             assert watchdog.wait_exit() == 0

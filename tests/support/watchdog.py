@@ -53,6 +53,8 @@ if mode == "closed":
     import signal; signal.pause()
 if mode == "app":
     app = subprocess.Popen([sys.executable, "-c", "import signal,os; os.write(2, b'app %d\\n' % os.getpid()); signal.pause()"], start_new_session=True, stdin=subprocess.DEVNULL)
+if mode != "unstarted":
+    send(event="beat", late=0.0, started=True, text="1 application, 2 processes, 0 requests queued" if launch["status_wanted"] else "")
 send(event="ready")
 if mode == "crashing" or (mode == "crash_after_first" and starts > 1):
     os._exit(9)

@@ -25,7 +25,16 @@ VARIABLE = "PASSENGER_INSTANCE_REGISTRY_DIR"
 )
 def test_registries(named: str | None, environ: dict[str, str], euid: int, expected: list[str]) -> None:
     """What is said explicitly is the only place; else one's own, then root's."""
-    assert registries(named, environ, euid) == expected
+    assert registries(named, environ, euid, run=Path("/nowhere")) == expected
+
+
+def test_services_of_the_template_are_found(tmp_path: Path) -> None:
+    """`passenger@shop` and `passenger@blog` have a registry each, beside root's."""
+    for name in ("passenger-shop", "passenger", "passenger-blog", "postgresql"):
+        (tmp_path / name).mkdir()
+    found = registries(None, {}, 0, run=tmp_path)
+    assert found == ["/run/passenger", f"{tmp_path}/passenger-blog", f"{tmp_path}/passenger-shop"]
+    assert registries(None, {VARIABLE: "/r"}, 0, run=tmp_path) == ["/r"]
 
 
 def test_relative_registry() -> None:

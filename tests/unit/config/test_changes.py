@@ -75,7 +75,9 @@ def variants(table: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 
 APP = App(instance="main", app_root="/srv/a", server_names=("a.test",), response_timeout=60.0)
-CONFIG = InstanceConfig(name="main", instance=Instance(admin=Admin(listen="127.0.0.1:9181")), apps=MappingProxyType({"a": APP}))
+CONFIG = InstanceConfig(
+    name="main", instance=Instance(admin=Admin(listen="127.0.0.1:9181")), apps=MappingProxyType({"a": APP})
+)
 APPS = [("a", *variant) for variant in variants(APP) if variant[0] != ("instance",)]
 INSTANCES = [("", *variant) for variant in variants(CONFIG.instance)]
 
