@@ -108,6 +108,7 @@ def make_plan(
         log_format=instance.log_format,
         drain_timeout=instance.watchdog.drain_timeout,
         drain_delay=instance.watchdog.drain_delay,
+        reload_on_change=instance.watchdog.reload_on_change,
         start_timeout=instance.watchdog.start_timeout,
         max_crashes=instance.watchdog.max_crashes,
         crash_window=instance.watchdog.crash_window,

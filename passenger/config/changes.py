@@ -37,7 +37,7 @@ NGINX_KEYS: Final = frozenset({
 INSTANCE_NGINX: Final = (("admin",), ("nginx",))
 """Tables of an instance of which nothing but they depend."""
 
-INSTANCE_BOTH: Final = (("log_level",), ("watchdog", "drain_timeout"))
+INSTANCE_BOTH: Final = (("log_level",), ("watchdog", "drain_delay"), ("watchdog", "drain_timeout"))
 """Keys of an instance that others follow, too."""
 
 LISTEN_KEYS: Final = frozenset({("nginx", "listen"), ("admin", "listen")})

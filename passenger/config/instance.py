@@ -102,8 +102,9 @@ class Watchdog:
     """`[instances.NAME.watchdog]`: the process that keeps the others alive."""
 
     drain_delay: float = key(
-        "On stop, readiness fails at once and requests are served as ever for this long, with `Connection: close`; then "
-        "`drain_timeout` begins. For load balancers that send requests until they notice, such as those of Kubernetes (`5s`).",
+        "On stop, readiness fails at once and requests are served as ever for this long, with `Connection: close`; "
+        "then `drain_timeout` begins. For load balancers that send requests until they notice, such as those of "
+        "Kubernetes (`5s`).",
         default=0.0,
         unit="duration",
         reload="live",
@@ -117,6 +118,12 @@ class Watchdog:
     )
     start_timeout: float = key(
         "The core must report ready within this time.", default=60.0, unit="duration", minimum=1, reload="live"
+    )
+    reload_on_change: bool = key(
+        "Reload whenever a file of the configuration changes, or a symbolic link that leads to one is switched, as "
+        "Kubernetes does for a ConfigMap (a volume, no `subPath`). What is invalid is logged and changes nothing.",
+        default=False,
+        reload="live",
     )
     max_crashes: int = key(
         "More crashes than this of one component within `crash_window` end the instance with a non-zero status.",

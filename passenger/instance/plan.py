@@ -87,6 +87,8 @@ class Plan:
     """Keys whose values in the files differ from what runs, until the instance is started again."""
     pid_file: str = ""
     """File that names the watchdog (or the parent of several), who removes it at the end; "" = none."""
+    reload_on_change: bool = False
+    """Whether a change of `config_files` is a reload."""
     readiness_fd: int | None = None
     """Where `start --daemonize` waits: one line of JSON `{"ready": true}` or `{"error": "..."}`."""
 

@@ -18,6 +18,7 @@ from passenger.posix.activation import Given
 from passenger.posix.sockets import ENOUGH_BACKLOG, usable_backlog
 from passenger.watchdog.announcement import Announcer
 from passenger.watchdog.child import Reaper
+from passenger.watchdog.config_watch import ConfigWatch
 from passenger.watchdog.environment import Surroundings
 from passenger.watchdog.errorlog import ErrorLog
 from passenger.watchdog.interior import Described, Interior
@@ -62,11 +63,13 @@ class House:
             is_own_file=bool(plan.log_file),
         )
         self.error_log = ErrorLog(loop, log)
+        self.config_watch = ConfigWatch(loop, log)
         self.interior = Interior(plan, roles=self.roles, log=log, describe=self._description)
         self._clock = clock
         self._created_at = clock.wall()
         self._log = log
         self._stack = ExitStack()
+        self._stack.callback(self.config_watch.close)
         self._stack.callback(self.error_log.close)
         self._stack.callback(self.log_pipe.close)
         self._stack.callback(self.interior.close)

@@ -28,6 +28,7 @@ from passenger.watchdog.environment import Surroundings, surroundings
 from passenger.watchdog.house import House
 from passenger.watchdog.interior import WATCHDOG_API, WATCHDOG_READERS
 from passenger.watchdog.loop import Loop, Signals
+from passenger.watchdog.phases import Phase
 from passenger.watchdog.supervisor import Supervisor
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD)
@@ -86,11 +87,21 @@ def _live(
                 stack.enter_context(contextlib.closing(api))
             house.interior.on_new_sockets = lambda: _listen(apis, house)
             supervisor.begin()
+            house.config_watch.on_change = lambda: _changed(supervisor)
+            house.config_watch.follow(plan)
             gc.collect()
             give_back()
             gc.freeze()
             loop.run()
         return supervisor.status
+
+
+def _changed(supervisor: Supervisor) -> bool:
+    """Reload; False = it has to wait until the instance has started."""
+    if supervisor.machine.phase is not Phase.STARTING:
+        supervisor.reload(lambda _: None)
+        return True
+    return False
 
 
 def _listen(apis: dict[str, WatchdogApi], house: House) -> None:

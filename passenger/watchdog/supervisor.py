@@ -195,6 +195,7 @@ class Supervisor:
 
     def adopt(self, plan: Plan) -> None:
         self.plan = plan
+        self._house.config_watch.follow(plan)
         self.machine.limits = limits_of(plan)
         self._log.set_level(plan.log_level)
         try:

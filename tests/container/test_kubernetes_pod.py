@@ -101,3 +101,22 @@ def test_a_pod_serves_and_leaves(engine: Engine, base: str, place: Path, overlay
             wait_until_count(result, len(result.outcomes) + 20)
         assert [one.problem for one in result.failed] == [], "requests that came after SIGTERM are served"
         assert container.wait_exit() == 0
+
+
+def test_a_config_map_that_is_switched_is_a_reload(engine: Engine, base: str, place: Path) -> None:
+    """E7: with `reload_on_change` the Pod follows its ConfigMap, whose `..data` the kubelet switches."""
+    options, _ = options_of("dev", place)
+    options += ["-e", "PASSENGER__instances__main__watchdog__reload_on_change=true"]
+    app = write(
+        place / "app", {"passenger_wsgi.py": APP.replace('f"{os.getuid()}:{os.getgid()}"', 'os.environ["WORD"]')}
+    )
+    folder, text = place / "map", (place / "map" / "passenger.toml").read_text()
+    (folder / "passenger.toml").write_text(text + 'env.WORD = "first"\n')
+    with engine.running(base, options=[*options, "-v", f"{app}:/app:ro"]) as container:
+        assert container.wait_ready().fetch().text == "first"
+        write(folder / "..2027", {"passenger.toml": text + 'env.WORD = "second"\n'})
+        (folder / "..data_tmp").symlink_to("..2027")
+        (folder / "..data_tmp").rename(folder / "..data")
+        container.wait_for("the configuration has changed: reloading")
+        wait_until(lambda: container.fetch().text == "second", "the new value is served", timeout=PATIENCE)
+        assert container.stop() == 0
