@@ -75,3 +75,7 @@ def _pip(*arguments: str) -> None:
         check=False, capture_output=True, text=True, timeout=300, cwd="/",
     )  # fmt: skip
     assert done.returncode == 0, f"pip {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
+
+
+if __name__ == "__main__":
+    fill(Path(sys.argv[1]))

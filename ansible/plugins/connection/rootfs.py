@@ -1,6 +1,6 @@
 """Connection to a root file system in a folder: Ansible runs in it as on a host, without booting anything.
 
-1. Each command has mount and process namespaces of its own: what it mounts goes with it, as does what it leaves running.
+1. Each command has mount and process namespaces of its own: what it mounts or leaves running goes with it.
 2. Nothing of the controller's environment gets in but the words of CLEAN; the network is the controller's.
 3. Files are copied from inside, by a shell in the tree: no link of the tree can lead a write out of it.
 4. It needs root: an ordinary user has no right to change the root of a process.

@@ -30,6 +30,12 @@ def passenger_toml(value: Mapping[str, Any]) -> str:
     return "\n".join(table(value, ())).lstrip("\n") + "\n"
 
 
+def passenger_files(config: Mapping[str, Any], apps: Mapping[str, Any]) -> dict[str, str]:
+    """The files of a configuration: name below its folder -> text; an application has a file of its own."""
+    files = {f"conf.d/{name}.toml": passenger_toml({"apps": {name: app}}) for name, app in apps.items()}
+    return {"passenger.toml": passenger_toml(config)} | files
+
+
 def table(value: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
     """The lines of a table and of the tables in it: values first, because what follows a header belongs to it."""
     tables = {name: entry for name, entry in value.items() if isinstance(entry, Mapping) and entry}
@@ -151,4 +157,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Name -> function."""
-        return {"passenger_toml": passenger_toml, "passenger_mistakes": passenger_mistakes}
+        return {
+            "passenger_files": passenger_files,
+            "passenger_mistakes": passenger_mistakes,
+            "passenger_toml": passenger_toml,
+        }
