@@ -6,10 +6,8 @@ This is the only place of the core that knows every part; the parts know the sea
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import random
-import signal
 import socket
 import sys
 
@@ -29,6 +27,7 @@ from passenger.core.instance_core import InstanceCore
 from passenger.core.memory_guard import MemoryGuard
 from passenger.core.observing import metrics_page
 from passenger.core.own_pages import OwnPages
+from passenger.core.own_process import settle_memory, take_output, take_signals
 from passenger.core.probes import Probes
 from passenger.core.process_limits import ProcessLimits, is_of_instance
 from passenger.core.recent import RecentLines
@@ -46,7 +45,6 @@ from passenger.pool.pool import Pool
 from passenger.posix.bounds import own_bounds
 from passenger.posix.cgroup import visible_cpus, visible_memory
 from passenger.posix.delegation import AppCgroups, own_cgroup
-from passenger.posix.heap import give_back
 from passenger.posix.meter import Meter
 from passenger.request.cgi import client_of
 from passenger.request.errand import Errands
@@ -106,7 +104,7 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
         clock=clock,
         log=log,
     )
-    _take_signals(loop, core)
+    take_signals(loop, core)
     feedback = Feedback(
         socket.socket(fileno=launch.feedback_fd),
         loop=loop,
@@ -126,7 +124,7 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     _show_own_pages(context, config, core, handler, log)
     pool.start()
     restart_files = _restart_files(loop, config, core, pool, log)
-    _settle_memory()
+    settle_memory()
     say_ready(launch, pool, feedback, loop)
     await core.until_ended()
     restart_files.close()
@@ -298,13 +296,6 @@ def _hooks(
     return hooks
 
 
-def take_output(descriptor: int) -> None:
-    """stdout and stderr go to another file from here on."""
-    for stream in (1, 2):
-        os.dup2(descriptor, stream)
-    os.close(descriptor)
-
-
 def _restart_files(
     loop: asyncio.AbstractEventLoop, config: InstanceConfig, core: InstanceCore, pool: Pool, log: Log
 ) -> RestartFiles:
@@ -318,18 +309,3 @@ def _restart_files(
     files.start(config.apps, config.instance.core.stat_throttle_rate)
     core.followers.append(lambda new: files.apply(new.apps, new.instance.core.stat_throttle_rate))
     return files
-
-
-def _take_signals(loop: asyncio.AbstractEventLoop, core: InstanceCore) -> None:
-    """The watchdog alone decides what Ctrl-C means; its TERM is the last word before KILL."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-        # A handler, not SIG_IGN: an ignored signal stays ignored in every application that is started.
-        signal.signal(number, lambda *_: None)
-    loop.add_signal_handler(signal.SIGTERM, core.stop_now, "SIGTERM")
-
-
-def _settle_memory() -> None:
-    """What is alive now lives as long as the core: keep the collector from walking it for every request."""
-    gc.collect()
-    give_back()
-    gc.freeze()

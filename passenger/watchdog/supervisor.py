@@ -23,6 +23,7 @@ from passenger.watchdog.caretaker import Caretaker
 from passenger.watchdog.child import Child
 from passenger.watchdog.command import Command, Result
 from passenger.watchdog.component import Do, Event, State
+from passenger.watchdog.core_answers import CoreAnswers
 from passenger.watchdog.core_process import CoreProcess
 from passenger.watchdog.house import House
 from passenger.watchdog.limits import limits_of
@@ -102,8 +103,7 @@ class Supervisor:
         self._last_signal = (0, 0.0)
         self._reload: Reload | None = None
         self._reload_again = False
-        self._waiting_core: tuple[int, Callable[[dict[str, Any] | None, str], None]] | None = None
-        self._requests = 0
+        self._answers = CoreAnswers(self._core.send)
 
     # From outside
 
@@ -183,9 +183,7 @@ class Supervisor:
         )
 
     def tell_core(self, config: Mapping[str, Any], on_done: Callable[[dict[str, Any] | None, str], None]) -> None:
-        self._requests += 1
-        self._waiting_core = (self._requests, on_done)
-        self._core.send({"command": "reload", "id": self._requests, "config": config})
+        self._answers.ask({"command": "reload", "config": config}, on_done)
 
     def core_is_running(self) -> bool:
         return self.machine.parts[m.CORE].state is State.RUNNING
@@ -220,29 +218,18 @@ class Supervisor:
         elif event == "failed":
             self._component(m.CORE, Event.UNWELL, f"reported: {message.get('reason')}")
         elif event in {"reloaded", "reload_failed"}:
-            self._core_answered(message)
+            self._answers.answered(message)
         elif event == "keep":
             if trouble := self._core.kept.take(message):
                 self._log.warn("not kept for the next core", about=message.get("key"), reason=trouble)
         elif event != "drained":  # its exit follows and says the same
             self._log.warn("the core sent an unknown event", event=event)
 
-    def _core_answered(self, message: dict[str, Any]) -> None:
-        if self._waiting_core is None or self._waiting_core[0] != message.get("id"):
-            return
-        call, self._waiting_core = self._waiting_core[1], None
-        if message["event"] == "reloaded":
-            call(dict(message.get("report") or {}), "")
-        else:
-            call(None, str(message.get("reason")))
-
     def _core_gone(self, child: Child, reason: str) -> None:
         others = {self._house.log_pipe.pid, self._nginx.child.pid if self._nginx and self._nginx.child else None}
         self._house.orphans.core_died(other_sessions={pid for pid in others if pid is not None})
         self._log.debug("the core ended", pid=child.pid, how=reason)
-        if self._waiting_core is not None:
-            call, self._waiting_core = self._waiting_core[1], None
-            call(None, "the core ended meanwhile")
+        self._answers.core_ended()
         self._component(m.CORE, Event.GONE, reason)
 
     def _nginx_gone(self, child: Child | None, reason: str) -> None:
