@@ -41,7 +41,7 @@ passenger_queue_length{app="blog"} 0.0
 ```
 
 - **What it costs.** Nothing while nobody asks: requests are watched from the first scrape on, so
-  `passenger_requests_total` and the histograms begin at 0 then; the other counters began with the core. After that three
+  `passenger_requests_total` and the histograms begin at 0 then; the others began with the core. After that three
   look-ups per request. A scrape with 500 processes takes the core less than 50 ms of CPU, in pieces, and says itself
   what the one before took.
 - **Labels are bounded.** Applications have their names from the configuration; no pid, path or anything else of a

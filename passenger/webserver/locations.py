@@ -13,7 +13,7 @@ Rules.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from passenger.config.model import App
@@ -58,23 +58,29 @@ def app_file(name: str) -> str:
     return f"app-{name}.conf"
 
 
-def app_locations(name: str, app: App, *, root: str | None, folder: str) -> list[Directive]:
-    """Every location of an application but that for upgrades; `folder` is where included files are."""
+def app_locations(
+    name: str, app: App, *, root: str | None, folder: str, mark: Sequence[Directive] = ()
+) -> list[Directive]:
+    """Every location of an application but that for upgrades; `folder` is where included files are.
+
+    `mark` says in locations of static files whose they are; for others their own file does.
+    """
     to_app = directive("include", Fixed(f"{folder}{app_file(name)}"))
     prefix = app.base_uri.rstrip("/")
     if root is None:
         own = [block("location", f"{prefix}/", body=[to_app])]
         return [block("location", "=", prefix, body=[to_app]), *own] if prefix else own
     named = f"@app_{name}"
+    static = [*mark, *_static(app, root, named)]
     found = [block("location", named, body=[to_app])]
     if prefix:
         found.append(block("location", "=", prefix, body=[to_app]))
-        return found + _below_base_uri(f"{prefix}/", app, root=root, named=named, to_app=to_app)
-    return found + _at_the_root(app, root=root, named=named, to_app=to_app)
+        return found + _below_base_uri(f"{prefix}/", root=root, static=static, to_app=to_app)
+    return found + _at_the_root(root=root, static=static, named=named, to_app=to_app)
 
 
-def _at_the_root(app: App, *, root: str, named: str, to_app: Directive) -> list[Directive]:
-    common = [directive("root", root), *_static(app, root, named)]
+def _at_the_root(*, root: str, static: list[Directive], named: str, to_app: Directive) -> list[Directive]:
+    common = [directive("root", root), *static]
     return [
         block("location", "=", "/", body=[*common, directive("try_files", "/index.html", named)]),
         block(
@@ -85,8 +91,8 @@ def _at_the_root(app: App, *, root: str, named: str, to_app: Directive) -> list[
     ]
 
 
-def _below_base_uri(uri: str, app: App, *, root: str, named: str, to_app: Directive) -> list[Directive]:
-    common = [directive("alias", f"{root}/"), *_static(app, root, named)]
+def _below_base_uri(uri: str, *, root: str, static: list[Directive], to_app: Directive) -> list[Directive]:
+    common = [directive("alias", f"{root}/"), *static]
     not_a_file = block("if", Expression("(!-f"), Expression("$request_filename)"), body=[directive("return", "404")])
     return [
         block("location", "=", uri, body=[*common, directive("index", "index.html")]),

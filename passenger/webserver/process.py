@@ -6,28 +6,14 @@ from typing import Final
 
 from passenger.config.model import InstanceConfig
 from passenger.config.paths import InstancePaths
+from passenger.webserver import accesslog
 from passenger.webserver.build import Build
 from passenger.webserver.locations import CACHED_FILES, file_cache
-from passenger.webserver.proxies import client_facts
 from passenger.webserver.scgi import on, seconds_text
-from passenger.webserver.tree import Directive, Expression, Fixed, UnrenderableValueError, block, directive
-
-LOG_FORMAT: Final = "passenger"
+from passenger.webserver.tree import Directive, Fixed, block, directive
 
 _LEVELS: Final = {"error": "error", "warn": "warn", "info": "warn", "debug": "info"}
 """Ours -> nginx's, whose `info` and `notice` tell every client's departure and every worker's birth."""
-
-_COMBINED: Final = (
-    '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
-    '"$http_referer" "$http_user_agent" $request_time'
-)
-
-_JSON: Final = (
-    '{"time":"$time_iso8601","remote_addr":"$remote_addr","remote_user":"$remote_user","host":"$host",'
-    '"method":"$request_method","uri":"$request_uri","protocol":"$server_protocol","status":$status,'
-    '"bytes_sent":$body_bytes_sent,"referer":"$http_referer","user_agent":"$http_user_agent",'
-    '"request_time":$request_time,"upstream_time":"$upstream_response_time",'
-)
 
 _TEMP_PATHS: Final = {
     "client_body_temp_path": "",
@@ -66,14 +52,10 @@ def main(
 
 def http(config: InstanceConfig, *, paths: InstancePaths, build: Build | None) -> list[Directive]:
     """The defaults of the `http` block."""
-    json_lines = config.instance.nginx.access_log_format == "json"
-    request_id = client_facts(config.name, config.instance.nginx).request_id
-    log_format = Expression(f'{_JSON}"request_id":"{request_id}"}}' if json_lines else _COMBINED)
     return [
         directive("include", "mime.types"),
         directive("default_type", "application/octet-stream"),
-        directive("log_format", LOG_FORMAT, "escape=json" if json_lines else "escape=default", log_format),
-        _access_log(config.instance.nginx.access_log),
+        *accesslog.in_http(config),
         *_temp_paths(paths, build),
         directive("server_tokens", on(config.instance.nginx.server_tokens)),
         directive("sendfile", "on"),
@@ -90,17 +72,6 @@ def http(config: InstanceConfig, *, paths: InstancePaths, build: Build | None) -
         directive("server_names_hash_max_size", "16384"),
         directive("server_names_hash_bucket_size", "512"),
     ]
-
-
-def _access_log(target: str) -> Directive:
-    if target == "off":
-        return directive("access_log", "off")
-    path = "/dev/stdout" if target == "stdout" else target
-    if not path.startswith("/"):
-        raise UnrenderableValueError(
-            f"{target!r} cannot be the access log", hint="use `stdout`, `off`, or an absolute path"
-        )
-    return directive("access_log", path, LOG_FORMAT)
 
 
 def _temp_paths(paths: InstancePaths, build: Build | None) -> list[Directive]:

@@ -19,7 +19,19 @@ from typing import Final
 from passenger.config import apptypes
 from passenger.config.model import App, InstanceConfig
 from passenger.config.paths import InstancePaths
-from passenger.webserver import cache, leaving, locations, mediatypes, process, proxies, scgi, servers, sites, upgrades
+from passenger.webserver import (
+    accesslog,
+    cache,
+    leaving,
+    locations,
+    mediatypes,
+    process,
+    proxies,
+    scgi,
+    servers,
+    sites,
+    upgrades,
+)
 from passenger.webserver.apache import render_apache
 from passenger.webserver.build import Build
 from passenger.webserver.tree import Directive, block, serialize
@@ -108,12 +120,13 @@ def _may_speak_http(app: App, exists: Callable[[str], bool]) -> bool:
 
 def _app_files(rendering: _Rendering, name: str, app: App) -> dict[str, str]:
     hop = rendering.hop
-    ways = [*scgi.app_pass(hop, name, app), *cache.in_app(rendering.config, rendering.paths, name, hop)]
+    mark = accesslog.of_app(rendering.config, name)
+    ways = [*mark, *scgi.app_pass(hop, name, app), *cache.in_app(rendering.config, rendering.paths, name, hop)]
     files = {}
     if name in rendering.upgraded:
         ways = [*upgrades.turn_off(name), *ways]
         text = serialize(
-            upgrades.upgrade_pass(hop, name, app), heading=f"How WebSockets get to the application {name}."
+            [*mark, *upgrades.upgrade_pass(hop, name, app)], heading=f"How WebSockets get to the application {name}."
         )
         files[upgrades.upgrade_file(name)] = text
     files[locations.app_file(name)] = serialize(ways, heading=f"How requests get to the application {name}.")
@@ -144,7 +157,9 @@ def _site_body(rendering: _Rendering, site: sites.Site) -> list[Directive]:
     for _, name in site.apps:
         app = rendering.config.apps[name]
         root = locations.document_root(app, is_folder=rendering.is_folder)
-        body += locations.app_locations(name, app, root=root, folder=rendering.hop.folder)
+        body += locations.app_locations(
+            name, app, root=root, folder=rendering.hop.folder, mark=accesslog.of_app(rendering.config, name)
+        )
         if name in rendering.upgraded:
             body.append(upgrades.upgrade_location(name, rendering.hop.folder))
     if all(base_uri != "/" for base_uri, _ in site.apps):

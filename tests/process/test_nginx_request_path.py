@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import re
@@ -11,12 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from passenger.config.instance import Admin, Instance, Listener, Nginx
 from passenger.config.model import App, AppNginx, InstanceConfig
 from tests.support.http import fetch
 from tests.support.nginx_server import SECRET, NginxServer, address, binary_paths, bound, nginx_server
+from tests.support.running import CHECKOUT
 from tests.support.scgi_backend import ScgiBackend, ScgiRequest, echo
 
 APP = App(app_root="/nowhere")
@@ -289,7 +292,7 @@ def test_probes_have_their_own_listener(binary: str) -> None:
             with ScgiBackend(server.paths.request) as backend:
                 statuses = {path: fetch(port_of(server, 1), path).status for path in ("/livez", "/readyz", "/startupz")}
                 assert set(statuses.values()) == {200}
-                for path in ("/", "/livez/", "/metrics", "/livezz"):
+                for path in ("/", "/livez/", "/metrics/", "/livezz"):
                     assert fetch(port_of(server, 1), path).status == 404
                 assert fetch(port_of(server, 0), "/livez").status == 200
             assert [request["PASSENGER_APP"] for request in backend.seen] == [":livez", ":readyz", ":startupz", "blog"]
@@ -312,5 +315,61 @@ def test_one_request_is_one_line_of_the_access_log(binary: str, form: str) -> No
         record = json.loads(line)
         assert (record["status"], record["method"], record["uri"]) == (200, "GET", '/"%0a')
         assert record["request_time"] >= 0
+        log_line(line)
+        assert (record["level"], record["component"], record["instance"], record["app"]) == (
+            "info",
+            "access",
+            "main",
+            "blog",
+        )
+        assert record["message"] == 'GET /"%0a 200'
+        assert re.fullmatch("[0-9a-f]{32}", record["request_id"])
     else:
         assert float(line.rsplit(" ", 1)[1]) >= 0
+
+
+HOSTILE = {
+    b"caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\x98": "caf\u00e9 \u20ac \U0001f418",
+    b"\xff\xfe": "[cut: no text]",
+    b"fine then \xc3\x28": "fine then [cut: no text]",
+    b"over\xc0\xaflong": "over[cut: no text]",
+    b"sur\xed\xa0\x80rogate": "sur[cut: no text]",
+    b"past\xf4\x90\x80\x80end": "past[cut: no text]",
+    b"turn\xe2\x80\xaeed": "turn[cut: no text]",
+    b"turn\xe2\x81\xa6ed": "turn[cut: no text]",
+    b"c1 \xc2\x9b31m": "c1 [cut: no text]",
+    b"line\xe2\x80\xa8end": "line[cut: no text]",
+    b"x" * 8000: "x" * 8000,
+    b"\xc3\xa9" * 4000: "\u00e9" * 4000,
+}
+
+
+def test_no_bytes_of_a_client_break_a_line_of_json(binary: str) -> None:
+    """F22: invalid UTF-8, control characters above 127 and marks of direction, in each place that a client can fill."""
+
+    def configure(root: Path, addresses: list[str]) -> InstanceConfig:
+        return configuration(addresses, {"blog": APP}, access_log_format="json")
+
+    with nginx_server(binary, configure) as server:
+        with ScgiBackend(server.paths.request):
+            for told in HOSTILE:
+                raw(server, b"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: %b\r\nConnection: close\r\n\r\n" % told)
+            raw(server, b"GET /\xff?\xe2\x80\xae HTTP/1.1\r\nHost: \xff\r\nReferer: \x80\r\nConnection: close\r\n\r\n")
+            user = base64.b64encode(b"\xff\x1b[31m:x")
+            raw(server, b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic %b\r\nConnection: close\r\n\r\n" % user)
+            raw(server, b"\x16\x03\x01\x02\r\n\r\n")
+        server.stop()
+        assert "uninitialized" not in server.output
+        records = [log_line(line) for line in (server.root / "stdout").read_text("utf-8").split("\n")[:-1]]
+    assert [record["user_agent"] for record in records[: len(HOSTILE)]] == list(HOSTILE.values())
+    url, user_record, none = records[len(HOSTILE) :]
+    assert (url["uri"], url["referer"]) == ("/[cut: no text]", "[cut: no text]")
+    assert user_record["remote_user"] == "[cut: no text]"
+    assert (none["status"], none["app"]) == (400, "")
+
+
+def log_line(line: str) -> Any:
+    """One line, held against the published schema."""
+    record = json.loads(line)
+    jsonschema.validate(record, json.loads((CHECKOUT / "schema" / "log-line.schema.json").read_text()))
+    return record

@@ -1,0 +1,111 @@
+"""nginx's access log: its format, and where it goes.
+
+Rules.
+1. `combined` is nginx's own, with the request time at its end: every program that reads such logs knows it. What a
+   client sends is escaped to plain ASCII in it.
+2. A line of `json` has the fields that all our lines have (docs/logs.md), and is a JSON object of valid UTF-8 whatever
+   a client sends. nginx copies bytes above 127 as they are: so what is no text, or would turn the direction of a
+   terminal's, is cut at its first such byte, with a mark. That is one regular expression per value, in `json` only.
+3. Whatever stands without quotes is a number: nginx writes the status of a request without one as `000`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from passenger.config.model import InstanceConfig
+from passenger.webserver.proxies import client_facts
+from passenger.webserver.tree import Directive, Expression, UnrenderableValueError, block, directive
+
+LOG_FORMAT: Final = "passenger"
+
+_COMBINED: Final = (
+    '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
+    '"$http_referer" "$http_user_agent" $request_time'
+)
+
+_TEXT: Final = (
+    r"~^(?:[\x01-\x7f]"
+    r"|\xc2[\xa0-\xbf]|[\xc3-\xdf][\x80-\xbf]"
+    r"|\xe0[\xa0-\xbf][\x80-\xbf]"
+    r"|\xe2(?:\x80[\x80-\xa7\xaf-\xbf]|\x81[\x80-\xa5\xaa-\xbf]|[\x82-\xbf][\x80-\xbf])"
+    r"|[\xe1\xe3-\xec\xee\xef][\x80-\xbf][\x80-\xbf]|\xed[\x80-\x9f][\x80-\xbf]"
+    r"|\xf0[\x90-\xbf][\x80-\xbf][\x80-\xbf]|[\xf1-\xf3][\x80-\xbf][\x80-\xbf][\x80-\xbf]"
+    r"|\xf4[\x80-\x8f][\x80-\xbf][\x80-\xbf])*+$"
+)
+"""UTF-8 without the control characters above 127, line separators (U+2028, U+2029) and marks of direction."""
+_BEGINNING: Final = r"~^([\x01-\x7e]*)"
+CUT: Final = "[cut: no text]"
+
+_FROM_CLIENTS: Final = {
+    "user": "$remote_user",
+    "host": "$host",
+    "uri": "$request_uri",
+    "referer": "$http_referer",
+    "agent": "$http_user_agent",
+}
+
+_JSON: Final = (
+    '{{"time":"${{passenger_log_date}}.${{passenger_log_ms}}$passenger_log_zone","level":"$passenger_log_level",'
+    '"component":"access","instance":"{instance}","app":"$passenger_app","pid":$pid,"request_id":"{request_id}",'
+    '"message":"$request_method $passenger_log_uri $status",'
+    '"remote_addr":"$remote_addr","remote_user":"$passenger_log_user","host":"$passenger_log_host",'
+    '"method":"$request_method","uri":"$passenger_log_uri","protocol":"$server_protocol",'
+    '"status":$passenger_log_status,"bytes_sent":$body_bytes_sent,"referer":"$passenger_log_referer",'
+    '"user_agent":"$passenger_log_agent","request_time":$request_time,"upstream_time":"$upstream_response_time"}}'
+)
+
+
+def in_http(config: InstanceConfig) -> list[Directive]:
+    """The format and the file."""
+    nginx = config.instance.nginx
+    target = _target(nginx.access_log)
+    if nginx.access_log_format != "json":
+        return [directive("log_format", LOG_FORMAT, "escape=default", Expression(_COMBINED)), target]
+    request_id = client_facts(config.name, nginx).request_id
+    line = _JSON.format(instance=config.name, request_id=request_id)
+    return [*_maps(), directive("log_format", LOG_FORMAT, "escape=json", Expression(line)), target]
+
+
+def of_app(config: InstanceConfig, name: str) -> list[Directive]:
+    """In a location: whose requests it gets."""
+    nginx = config.instance.nginx
+    if nginx.mode != "managed" or nginx.access_log_format != "json":
+        return []
+    return [directive("set", Expression("$passenger_app"), name)]
+
+
+def _maps() -> list[Directive]:
+    return [
+        _map("", "$passenger_app", {"default": ""}),
+        _map("$time_iso8601", "$passenger_log_date", {"~^(.{19})": "$1"}),
+        _map("$time_iso8601", "$passenger_log_zone", {r"~\+00:00$": "Z", "~(.{6})$": "$1"}),
+        _map("$msec", "$passenger_log_ms", {"~[.](.+)$": "$1"}),
+        _map("$status", "$passenger_log_level", {"default": "info", "~^5": "error"}),
+        _map("$status", "$passenger_log_status", {"default": "$status", "~^0": "0"}),
+        *(
+            _map(source, f"$passenger_log_{name}", {_TEXT: source, _BEGINNING: f"$1{CUT}"})
+            for name, source in _FROM_CLIENTS.items()
+        ),
+    ]
+
+
+def _map(source: str, target: str, answers: dict[str, str]) -> Directive:
+    body = [Directive(_quoted(said), (Expression(answer),)) for said, answer in answers.items()]
+    return block("map", Expression(source), Expression(target), body=body)
+
+
+def _quoted(pattern: str) -> str:
+    """The name of a directive is written as it is."""
+    return '"' + pattern.replace("\\", "\\\\") + '"'
+
+
+def _target(target: str) -> Directive:
+    if target == "off":
+        return directive("access_log", "off")
+    path = "/dev/stdout" if target == "stdout" else target
+    if not path.startswith("/"):
+        raise UnrenderableValueError(
+            f"{target!r} cannot be the access log", hint="use `stdout`, `off`, or an absolute path"
+        )
+    return directive("access_log", path, LOG_FORMAT)
