@@ -132,6 +132,7 @@ def test_a_drained_instance_says_so_and_serves(site: Site) -> None:
     assert site.instance.run("health").returncode == 1
     assert site.instance.run("health", "--live").returncode == 0
     assert site.get().status == 200
+    assert "no request came for 0.1 s" in site.command("drain", "--wait", "--quiet", "0.1")
     site.command("drain", "off")
     assert site.instance.run("health").returncode == 0
 
