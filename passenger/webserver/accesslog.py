@@ -91,13 +91,9 @@ def _maps() -> list[Directive]:
 
 
 def _map(source: str, target: str, answers: dict[str, str]) -> Directive:
-    body = [Directive(_quoted(said), (Expression(answer),)) for said, answer in answers.items()]
+    # nginx leaves a backslash alone that stands before anything but a quote, a backslash, t, r or n
+    body = [Directive(f'"{said}"', (Expression(answer),)) for said, answer in answers.items()]
     return block("map", Expression(source), Expression(target), body=body)
-
-
-def _quoted(pattern: str) -> str:
-    """The name of a directive is written as it is."""
-    return '"' + pattern.replace("\\", "\\\\") + '"'
 
 
 def _target(target: str) -> Directive:
