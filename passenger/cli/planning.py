@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from passenger import __version__
 from passenger.cli.readers import reader_ids
@@ -58,6 +58,7 @@ class PlanningHost:
     app_identity: Callable[[str, InstanceConfig], Identity | None]
     """Who the processes of an application run as when started as root; None = it cannot be said now."""
     core_argv: list[str]
+    router_argv: list[str] = field(default_factory=list)
     bounds: Callable[[], Bounds] = Bounds
     """Our own limits; asked only when an application has some."""
 
@@ -124,6 +125,10 @@ def make_plan(
         reader_uids=reader_uids,
         reader_gids=reader_gids,
         log_file=running.log_file if running is not None else "",
+        router_argv=host.router_argv,
+        router_uid=who.nginx.uid if host.euid == 0 and who.nginx is not None else None,
+        router_gid=who.nginx.gid if host.euid == 0 and who.nginx is not None else None,
+        telemetry=encode(instance.telemetry, secrets=True) if instance.telemetry.has_sinks() else None,
         nginx_log_file=instance.nginx.access_log not in LOG_WORDS,
     )
 

@@ -41,6 +41,7 @@ def planning_host() -> PlanningHost:
         urls=urls,
         app_identity=app_identity,
         core_argv=python_module("passenger.core"),
+        router_argv=python_module("passenger.telemetry"),
         bounds=own_bounds,
     )
 

@@ -11,6 +11,7 @@ from typing import Final
 from passenger.config.declare import key
 from passenger.config.hooks import Hooks
 from passenger.config.patterns import ADDRESS_PATTERN
+from passenger.config.telemetry import Telemetry
 from passenger.config.units import KIB, MIB
 
 LOG_LEVELS: Final = ("error", "warn", "info", "debug")
@@ -272,3 +273,4 @@ class Instance:
     nginx: Nginx = key("The web server in front.", table=Nginx)
     admin: Admin = key("Probes, and who may look.", table=Admin)
     hooks: Hooks = key("Programs that are run when something happens.", table=Hooks)
+    telemetry: Telemetry = key("Where UstRouter sends what happens.", table=Telemetry)

@@ -16,28 +16,19 @@ Rules.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from passenger.config.app_cache import AppCache
 from passenger.config.app_sessions import AppSessions
 from passenger.config.declare import NO_TABLE, key
+from passenger.config.env_value import EnvValue
 from passenger.config.instance import Instance
 from passenger.config.patterns import ENV_GLOB_PATTERN
+from passenger.config.telemetry import AppTelemetry
 from passenger.config.units import MIB
 
-
-@dataclass(frozen=True, slots=True)
-class EnvValue:
-    """A value of an application's environment; a secret one is never shown."""
-
-    value: str
-    secret: bool = False
-    origin: str = field(default="", compare=False)
-    """FILE:LINE of the env file that sets it; "" when the configuration itself does."""
-
-    def __repr__(self) -> str:
-        return "EnvValue(<secret>)" if self.secret else f"EnvValue({self.value!r})"
+__all__ = ["App", "AppInherit", "AppNginx", "Config", "EnvValue", "InstanceConfig", "of_instance"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +97,7 @@ class App(AppSessions):
     )
     nginx: AppNginx = key("What nginx does for this application.", table=AppNginx)
     cache: AppCache = key("Responses that nginx keeps.", table=AppCache)
+    telemetry: AppTelemetry = key("What is told about its requests.", table=AppTelemetry)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

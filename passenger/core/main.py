@@ -25,7 +25,7 @@ from passenger.core.hook_run import HookRunner, hook_identity
 from passenger.core.hooks import HookTable
 from passenger.core.instance_core import InstanceCore
 from passenger.core.memory_guard import MemoryGuard
-from passenger.core.observing import metrics_page
+from passenger.core.observing import watchers
 from passenger.core.own_pages import OwnPages
 from passenger.core.own_process import settle_memory, take_output, take_signals
 from passenger.core.probes import Probes
@@ -34,6 +34,7 @@ from passenger.core.recent import RecentLines
 from passenger.core.restart_files import ALWAYS, RESTART, RestartFiles
 from passenger.core.restart_verbs import RestartVerbs
 from passenger.core.sizing import pool_size
+from passenger.core.telemetry import Telemetry
 from passenger.core.traffic_verbs import TrafficVerbs
 from passenger.errors import EXIT_FAILED, PassengerError
 from passenger.instance.plan import LAUNCH_FD_VARIABLE, CoreLaunch, from_descriptor
@@ -83,17 +84,7 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     context = _context(launch, config, cgroups)
     pool = _pool(config, auto, context, loop, clock, log)
     probes = Probes(pool.is_started)
-    handler = RequestHandler(
-        loop=loop,
-        pool=pool,
-        apps=config.apps,
-        connect_secret=launch.connect_secret.encode(),
-        allowed_uids=frozenset(launch.allowed_uids),
-        clock=clock,
-        log=log.child("request"),
-        probes=probes.answer,
-        max_head=config.instance.core.max_request_header_size,
-    )
+    handler = _handler(launch, config, loop, pool, clock, probes, log)
     core = InstanceCore(
         config=config,
         version=launch.version,
@@ -115,9 +106,9 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     )
     core.feedback = feedback
     hooks = _hooks(config, core, pool, handler, loop, log)
-    metrics_page(launch, config, loop, pool, handler, core, probes, context, hooks, log)
+    telemetry = watchers(launch, config, loop, pool, handler, core, probes, context, hooks, log)
     traffic = _traffic(launch, core, pool, handler, probes, feedback, log)
-    api = _api(launch, core, RestartVerbs(pool, clock), traffic, hooks, recent, log)
+    api = _api(launch, core, RestartVerbs(pool, clock), traffic, hooks, telemetry, recent, log)
     await _listen(launch, api)
     _take_requests(launch, config, handler)
     limits = _limits(config, core, pool, cgroups, loop, clock, log)
@@ -129,9 +120,32 @@ async def _run(launch: CoreLaunch, log: Log) -> None:
     await core.until_ended()
     restart_files.close()
     await hooks.close()
+    telemetry.close()
     limits.close()
     api.close()
     feedback.close()
+
+
+def _handler(
+    launch: CoreLaunch,
+    config: InstanceConfig,
+    loop: asyncio.AbstractEventLoop,
+    pool: Pool,
+    clock: SystemClock,
+    probes: Probes,
+    log: Log,
+) -> RequestHandler:
+    return RequestHandler(
+        loop=loop,
+        pool=pool,
+        apps=config.apps,
+        connect_secret=launch.connect_secret.encode(),
+        allowed_uids=frozenset(launch.allowed_uids),
+        clock=clock,
+        log=log.child("request"),
+        probes=probes.answer,
+        max_head=config.instance.core.max_request_header_size,
+    )
 
 
 def _take_requests(launch: CoreLaunch, config: InstanceConfig, handler: RequestHandler) -> None:
@@ -175,6 +189,7 @@ def _api(
     restarts: RestartVerbs,
     traffic: TrafficVerbs,
     hooks: HookTable,
+    telemetry: Telemetry,
     recent: RecentLines,
     log: Log,
 ) -> CoreApi:
@@ -186,6 +201,7 @@ def _api(
             "server": core.server_verb,
             "restarted": restarts.restarted,
             "hooks": hooks.status,
+            **telemetry.telling(),
         },
         private={"backtraces": core.backtraces_verb, "logs": recent.logs},
         changing={
@@ -195,6 +211,7 @@ def _api(
             "resume": traffic.resume,
             "maintenance": traffic.maintenance,
             "drain": traffic.drain,
+            **telemetry.changing(),
         },
         roles=Roles(owner=launch.owner_uid, reader_uids=launch.reader_uids, reader_gids=launch.reader_gids),
         log=log.child("api"),

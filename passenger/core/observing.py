@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Mapping
 
 from passenger.clock import SystemClock
 from passenger.config.model import InstanceConfig
@@ -11,11 +13,30 @@ from passenger.core.instance_core import InstanceCore
 from passenger.core.metrics import Metrics
 from passenger.core.probes import Probes
 from passenger.core.step_sums import StepSums
+from passenger.core.telemetry import Telemetry
 from passenger.instance.plan import CoreLaunch
 from passenger.log import Log
 from passenger.pool.pool import Pool
 from passenger.request.handler import RequestHandler
 from passenger.spawn.spec import SpawnContext
+from passenger.telemetry.courier import Courier
+
+
+def watchers(
+    launch: CoreLaunch,
+    config: InstanceConfig,
+    loop: asyncio.AbstractEventLoop,
+    pool: Pool,
+    handler: RequestHandler,
+    core: InstanceCore,
+    probes: Probes,
+    context: SpawnContext,
+    hooks: HookTable,
+    log: Log,
+) -> Telemetry:
+    """The page /metrics, and what UstRouter is told."""
+    metrics_page(launch, config, loop, pool, handler, core, probes, context, hooks, log)
+    return telemetry_of(launch, config, loop, pool, handler, core, context, hooks, log)
 
 
 def metrics_page(
@@ -48,3 +69,33 @@ def metrics_page(
     metrics.apply(is_on=config.instance.admin.metrics)
     handler.pages["metrics"] = metrics.ask
     core.followers.append(lambda new: metrics.apply(is_on=new.instance.admin.metrics))
+
+
+def telemetry_of(
+    launch: CoreLaunch,
+    config: InstanceConfig,
+    loop: asyncio.AbstractEventLoop,
+    pool: Pool,
+    handler: RequestHandler,
+    core: InstanceCore,
+    context: SpawnContext,
+    hooks: HookTable,
+    log: Log,
+) -> Telemetry:
+    """What UstRouter is told, following each reload; it hears of events where hooks do."""
+    clock = SystemClock()
+    courier = Courier(loop, clock, socket.socket(fileno=launch.sockets["telemetry"]))
+    telemetry = Telemetry(
+        loop=loop, clock=clock, courier=courier, handler=handler, pool=pool, log=log.child("telemetry")
+    )
+
+    def tell(event: str, facts: Mapping[str, object]) -> None:
+        hooks.tell(event, facts)
+        telemetry.happened(event, facts)
+
+    pool.tell_of_events(tell)
+    handler.timekeeper.notify = tell
+    context.journey_observers.append(telemetry.spawned)
+    core.followers.append(telemetry.follow)
+    telemetry.apply(config)
+    return telemetry

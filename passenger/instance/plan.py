@@ -17,6 +17,8 @@ import os
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, TypeVar
 
+from passenger.instance.router_launch import RouterLaunch
+
 PLAN_FD_VARIABLE: Final = "PASSENGER_PLAN_FD"
 """Environment variable with the number of the descriptor that holds a Plan (for the watchdog)."""
 
@@ -89,6 +91,13 @@ class Plan:
     """File that names the watchdog (or the parent of several), who removes it at the end; "" = none."""
     reload_on_change: bool = False
     """Whether a change of `config_files` is a reload."""
+    router_argv: list[str] = field(default_factory=list)
+    """UstRouter's program."""
+    router_uid: int | None = None
+    """Not None only when started as root: UstRouter is started as this user, that of the nginx workers."""
+    router_gid: int | None = None
+    telemetry: dict[str, Any] | None = None
+    """`resolved.encode(Telemetry, secrets=True)`; None = no sink is configured, so there is no UstRouter."""
     readiness_fd: int | None = None
     """Where `start --daemonize` waits: one line of JSON `{"ready": true}` or `{"error": "..."}`."""
 
@@ -105,7 +114,8 @@ class CoreLaunch:
     allowed_uids: list[int]
     """Users that may connect to the request sockets (SO_PEERCRED)."""
     sockets: dict[str, int]
-    """Listening sockets by name: `request`, `request_http`, `core_api`, with readers also `core_api_ro`."""
+    """Listening sockets by name: `request`, `request_http`, `core_api`, with readers also `core_api_ro`; and
+    `telemetry`, the message socket to UstRouter."""
     owner_uid: int
     """Who started the instance, and may ask everything of the core; the same may root."""
     reader_uids: list[int]
@@ -121,7 +131,7 @@ class CoreLaunch:
     """Whether somebody (a service manager) reads a line about applications and the queue."""
 
 
-def dump(document: Plan | CoreLaunch) -> bytes:
+def dump(document: Plan | CoreLaunch | RouterLaunch) -> bytes:
     """A document as JSON bytes."""
     return json.dumps(asdict(document)).encode()
 
@@ -137,7 +147,7 @@ def load(kind: type[T], data: bytes) -> T:
     return kind(**raw)
 
 
-def to_memory(document: Plan | CoreLaunch) -> int:
+def to_memory(document: Plan | CoreLaunch | RouterLaunch) -> int:
     """Put a document into anonymous memory; returns a descriptor at offset 0 (close-on-exec: pass it explicitly)."""
     fd = os.memfd_create("passenger", os.MFD_CLOEXEC)
     data = dump(document)

@@ -83,10 +83,12 @@ class Journal:
         if restart.error is None:
             seconds = f"{now - restart.began_at:.1f}"
             self._log.info("application restarted", **told, processes=restart.total, seconds=seconds)
+            self.notify("restarted", {**told, "processes": restart.total, "seconds": seconds})
         else:
             what = "the restart of the application failed"
             kept = "" if restart.is_cold else ": its old processes keep serving until the next one"
             self._log.error(what + kept, **told, error_id=restart.error.error_id, reason=restart.error.summary)
+            self.notify("restart_failed", {**told, "error_id": restart.error.error_id})
 
     def retired(self, process: Process, why: str) -> None:
         self._log.info("process retired", app=process.group.name, pid=process.pid, why=why, sessions=process.sessions)
@@ -103,7 +105,10 @@ class Journal:
             {"app": process.group.name, "pid": process.pid, "how": str(exit_), "age": f"{lifetime:.1f}s"}
             | ({"sessions": process.sessions} if process.sessions else {}),
         )
-        self.notify("detached_process", {"app": process.group.name, "pid": process.pid, "reason": str(exit_)})
+        self.notify(
+            "detached_process",
+            {"app": process.group.name, "pid": process.pid, "reason": str(exit_), "age": f"{lifetime:.1f}"},
+        )
 
     def refused(self, refusal: Refusal) -> None:
         if refusal.reason is not RefusalReason.QUEUE_FULL:

@@ -25,7 +25,7 @@ CORE_TIMEOUT: Final = 60.0
 LIVE: Final = frozenset({
     "core_config", "shown_config", "config_files", "urls", "log_level", "drain_delay", "drain_timeout",
     "start_timeout", "max_crashes", "crash_window", "nginx_files", "nginx_listen", "nginx_log_file", "reload_argv",
-    "waiting_keys", "reload_on_change",
+    "waiting_keys", "reload_on_change", "telemetry",
 })  # fmt: skip
 """Fields of a Plan that a reload can change; a change of any other needs a restart of the instance."""
 

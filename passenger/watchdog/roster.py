@@ -11,13 +11,15 @@ from passenger.watchdog.machine import Part
 
 def roster(parts: Iterable[Part], children: Mapping[str, Child | None], now: float) -> list[dict[str, Any]]:
     """One entry per component; `now` is monotonic."""
-    return [
-        {
-            "name": part.name,
-            "pid": child.pid if (child := children[part.name]) is not None else None,
-            "state": part.state.value,
-            "restarts": part.restarts,
-            "uptime": now - child.started_at if child is not None else 0.0,
-        }
-        for part in parts
-    ]
+    return [shown(part.name, children[part.name], part.state.value, part.restarts, now) for part in parts]
+
+
+def shown(name: str, child: Child | None, state: str, restarts: int, now: float) -> dict[str, Any]:
+    """One entry."""
+    return {
+        "name": name,
+        "pid": child.pid if child is not None else None,
+        "state": state,
+        "restarts": restarts,
+        "uptime": now - child.started_at if child is not None else 0.0,
+    }

@@ -9,7 +9,7 @@ Rules.
 from __future__ import annotations
 
 import signal
-from collections import deque
+from collections import ChainMap, deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ from passenger.watchdog.phases import Happening, Phase
 from passenger.watchdog.pulse import Pulse
 from passenger.watchdog.reload import Reload
 from passenger.watchdog.roster import roster
+from passenger.watchdog.router_process import RouterProcess
 
 LONGEST_PATIENCE: Final = 60.0
 """Seconds that workers of a dead nginx master may take at most to finish their requests."""
@@ -56,11 +57,12 @@ class Supervisor:
         self._alarms = Alarms(house.loop, self._elapsed)
         self._actions: deque[m.Action] = deque()
         self._acting = False
+        self._router = RouterProcess(house.loop, house.reaper, house.surroundings, log)
         self._core = CoreProcess(
             house.loop,
             house.reaper,
             house.surroundings,
-            house.interior.for_core,
+            ChainMap(house.interior.for_core, self._router.for_core),
             status_wanted=house.notifier.is_wanted,
             on_message=self._core_says,
             on_unwell=lambda why: self._component(m.CORE, Event.UNWELL, why),
@@ -108,6 +110,7 @@ class Supervisor:
     # From outside
 
     def begin(self) -> None:
+        self._router.follow(self.plan)
         self._happened(Happening.BEGIN)
         self._caretaker.begin()
 
@@ -161,7 +164,8 @@ class Supervisor:
     def components(self) -> list[dict[str, Any]]:
         """For the `status` verb."""
         children = {m.CORE: self._core.child, m.NGINX: self._nginx.child if self._nginx is not None else None}
-        return roster(self.machine.parts.values(), children, self._loop.clock.monotonic())
+        parts = roster(self.machine.parts.values(), children, self._loop.clock.monotonic())
+        return parts + self._router.status()
 
     def reopen_logs(self) -> dict[str, Any]:
         """For the verb of that name."""
@@ -196,6 +200,7 @@ class Supervisor:
         self._house.config_watch.follow(plan)
         self.machine.limits = limits_of(plan)
         self._log.set_level(plan.log_level)
+        self._router.follow(plan)
         try:
             self._house.interior.describe(plan)
         except (PassengerError, OSError) as error:  # it runs; only its description is old
@@ -330,4 +335,4 @@ class Supervisor:
         self.status = status
         self._house.announcer.failed(reason or "the instance was stopped before it was ready")
         self._house.log_pipe.close()
-        self._house.orphans.sweep(self._loop.stop)
+        self._router.end(lambda: self._house.orphans.sweep(self._loop.stop))

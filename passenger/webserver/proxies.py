@@ -35,6 +35,8 @@ class ClientFacts:
     host: str = "$http_host"
     request_id: str = "$request_id"
     """Made by nginx; of one that a trusted proxy has made already, that."""
+    spoken_for: str = ""
+    """`1` where a trusted proxy sent the request, so that its headers about traces may be believed."""
 
 
 def client_facts(instance: str, nginx: Nginx) -> ClientFacts:
@@ -47,6 +49,7 @@ def client_facts(instance: str, nginx: Nginx) -> ClientFacts:
         port=_variable("port", instance),
         host=_variable("host", instance),
         request_id=_variable("request_id", instance),
+        spoken_for=_variable("spoken_for", instance),
     )
 
 
@@ -71,6 +74,7 @@ def in_http(instance: str, nginx: Nginx) -> list[Directive]:
         _map(scheme, facts.https, {"default": "$https", "1::https": "on", "1::http": ""}),
         _map(scheme, facts.port, {"default": "$server_port", "1::https": "443", "1::http": "80"}),
         _map(about, said_host, {"default": "", "1:": "$http_x_forwarded_host"}),
+        _map(about, facts.spoken_for, {"default": "", "1:": "1"}),
         _map(said_host, facts.host, {"default": said_host, "": "$http_host"}),
         block(
             "map",

@@ -88,6 +88,7 @@ def _request_parameters(client: ClientFacts) -> tuple[tuple[str, str, bool], ...
         ("HTTP_HOST", client.host, True),
         ("HTTP_X_REQUEST_ID", client.request_id, False),
         ("HTTP_X_REQUEST_START", "t=$msec", False),
+        *((("TRUSTED_PROXY", client.spoken_for, True),) if client.spoken_for else ()),
     )
 
 

@@ -122,7 +122,8 @@ def test_key_of_an_instance(_name: str, path: tuple[str, ...], spec: KeySpec, ch
     """A `live` one is taken over; a `restart` one is reported, and nothing of it shows before the next start."""
     config = replace(CONFIG, instance=changed)
     (change,) = compare(CONFIG, config)
-    assert change.path == ("instances", "main", *path)
+    below = ("NAME",) if spec.kind == "env" else ()
+    assert change.path == ("instances", "main", *path, *below)
     applied, waiting = held_back(CONFIG, config)
     if spec.key.reload == "live":
         assert (applied, waiting) == (config, [])

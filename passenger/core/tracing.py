@@ -1,0 +1,69 @@
+"""Which trace a request belongs to, and what its application is told of it: W3C Trace Context, level 1. Pure.
+
+Rules.
+1. A `traceparent` is believed where the web server says that a trusted proxy sent the request (TRUSTED_PROXY, which no
+   client can send). Its trace is continued, its word about sampling followed; a malformed one counts as none.
+2. Else the trace has the id of the request, where that is 32 hexadecimal digits (nginx makes such ones), so that logs
+   and traces meet; or an id of chance.
+3. The application gets an id of its own as parent, made anew for every request.
+"""
+
+from __future__ import annotations
+
+import re
+from random import getrandbits
+from typing import Final, NamedTuple
+
+_HEADER: Final = b"\0HTTP_TRACEPARENT\0"
+_REQUEST_ID: Final = b"\0HTTP_X_REQUEST_ID\0"
+_PARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
+_HEX: Final = b"0123456789abcdef"
+_TRUSTED: Final = b"\0TRUSTED_PROXY\01\0"
+_NO_TRACE: Final = b"0" * 32
+_NO_PARENT: Final = b"0" * 16
+_SAMPLED: Final = 1
+
+
+class Trace(NamedTuple):
+    """Ids in hexadecimal digits; `parent` all zero = none."""
+
+    id: bytes
+    span: bytes
+    parent: bytes
+    request_id: bytes
+
+
+def value_at(pairs: bytes, name: bytes) -> bytes:
+    """A value in a request head, by its name between two NULs; b"" = it is not there."""
+    at = pairs.find(name)
+    if at < 0:
+        return b""
+    start = at + len(name)
+    return pairs[start : pairs.index(b"\0", start)]
+
+
+def begun(pairs: bytes, rate: float, chance: float) -> Trace | None:
+    """The trace of a request, or None when it is not sampled; `chance` is a number in [0, 1)."""
+    request_id = value_at(pairs, _REQUEST_ID)
+    if _TRUSTED in pairs and (said := _PARENT.fullmatch(value_at(pairs, _HEADER))) is not None:
+        if not int(said[3], 16) & _SAMPLED:
+            return None
+        return Trace(said[1], _span(), said[2], request_id)
+    if rate <= chance:
+        return None
+    is_trace = len(request_id) == 32 and not request_id.translate(None, _HEX) and request_id != _NO_TRACE
+    return Trace(request_id if is_trace else b"%032x" % (getrandbits(128) | 1), _span(), _NO_PARENT, request_id)
+
+
+def told(pairs: bytes, trace: Trace) -> bytes:
+    """The head that the application sees."""
+    parent = b"00-%b-%b-01" % (trace.id, trace.span)
+    at = pairs.find(_HEADER)
+    if at < 0:
+        return b"%bHTTP_TRACEPARENT\0%b\0" % (pairs, parent)
+    start = at + len(_HEADER)
+    return pairs[:start] + parent + pairs[pairs.index(b"\0", start) :]
+
+
+def _span() -> bytes:
+    return b"%016x" % (getrandbits(64) | 1)

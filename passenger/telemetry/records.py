@@ -1,0 +1,180 @@
+"""What is told about an instance: records, frozen, and their bytes between the core and UstRouter. Pure.
+
+Two kinds of entry travel: a request, packed, because there may be thousands a second; and everything else as JSON.
+
+    packet:  header (pid of the core, records before this packet, wall and monotonic clock), then entries
+    entry:   length of the rest (4 bytes), kind (1 byte), content
+
+Rules.
+1. Redaction is done before anything is packed: no query string, no header value but the id of the request, of a path
+   its digest unless the application's `telemetry.paths` says otherwise.
+2. Times are packed as monotonic seconds; the header tells what the wall clock says, so a request costs no look at it.
+3. A packet that is none is refused whole (`ValueError`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+HEADER: Final = struct.Struct("!IQdd")
+_FIXED: Final = struct.Struct("!IBIHBB?QQdddddd32s16s16s")
+_PREFIX: Final = struct.Struct("!IB")
+REQUEST: Final = 1
+EVENT: Final = 2
+
+ENDINGS: Final = ("answered", "departed", "cut")
+REFUSALS: Final = ("", "queue full", "spawn failed", "backing off", "stopping", "unknown app")
+NO_SPAN: Final = b"0" * 16
+_START: Final = re.compile(r"t=(\d{1,12}(?:\.\d{1,6})?)")
+_MOST_WAIT: Final = 3600.0
+"""Seconds; a start longer ago is the mistake of a clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRecord:
+    """One request. `arrived` is wall time; the others are seconds, None = it did not come to that."""
+
+    id: str
+    app: str
+    pid: int
+    method: str
+    path: str
+    status: int
+    received: int
+    sent: int
+    ending: str
+    refusal: str
+    is_own: bool
+    """The answer was ours."""
+    arrived: float
+    web_wait: float | None
+    """From nginx's hands to ours."""
+    queue_wait: float | None
+    app_time: float | None
+    """To the end of the response, or to the end of the request when nobody waited for that."""
+    total: float
+    trace_id: str
+    span_id: str
+    """That of the application's part: what the application was told as its parent."""
+    parent_id: str
+    """The client's, "" = none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRecord:
+    """Anything else: `spawn`, `spawn_failed`, `exit`, `sample`, `restart`, `reload`, `refusals`."""
+
+    kind: str
+    app: str
+    time: float
+    facts: Mapping[str, Any]
+
+
+Record = RequestRecord | EventRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """What the core sends in one go."""
+
+    core: int
+    before: int
+    """Records that this core has sent before."""
+    records: tuple[Record, ...]
+
+
+def pack_request(
+    pid: int,
+    status: int,
+    ending: int,
+    refusal: int,
+    is_own: bool,  # noqa: FBT001 - a field of a record
+    sizes: tuple[int, int],
+    times: tuple[float, float, float, float, float, float],
+    trace: tuple[bytes, bytes, bytes],
+    texts: tuple[bytes, bytes, bytes, bytes, bytes],
+) -> bytes:
+    """An entry. `times`: arrived, asked, granted, begun, served, done; `trace`: trace, own span, parent span;
+    `texts`: application, method, path, request id, the web server's start."""
+    tail = b"\0".join(texts)
+    return (
+        _FIXED.pack(_FIXED.size - 4 + len(tail), REQUEST, pid, status, ending, refusal, is_own, *sizes, *times, *trace)
+        + tail
+    )
+
+
+def pack_event(kind: str, app: str, time: float, facts: Mapping[str, Any]) -> bytes:
+    """An entry; `time` is monotonic."""
+    content = json.dumps([kind, app, time, dict(facts)], default=str).encode()
+    return _PREFIX.pack(1 + len(content), EVENT) + content
+
+
+def pack(core: int, before: int, wall: float, monotonic: float, entries: list[bytes]) -> bytes:
+    """A packet."""
+    return HEADER.pack(core, before, wall, monotonic) + b"".join(entries)
+
+
+def unpack(data: bytes) -> Packet:
+    """Raises ValueError."""
+    try:
+        core, before, wall, monotonic = HEADER.unpack_from(data)
+        records, at = [], HEADER.size
+        while at < len(data):
+            length, kind = _PREFIX.unpack_from(data, at)
+            end = at + 4 + length
+            if end > len(data) or length < 1:
+                raise ValueError("an entry is longer than its packet")
+            entry = data[at:end]
+            records.append(_request(entry, wall - monotonic) if kind == REQUEST else _event(entry, wall - monotonic))
+            at = end
+    except (struct.error, IndexError, TypeError, KeyError) as error:
+        raise ValueError(f"not a packet of the core: {error}") from error
+    return Packet(core, before, tuple(records))
+
+
+def _event(entry: bytes, offset: float) -> EventRecord:
+    kind, app, time, facts = json.loads(entry[_PREFIX.size :])
+    return EventRecord(kind=kind, app=app, time=time + offset, facts=facts)
+
+
+def _request(entry: bytes, offset: float) -> RequestRecord:
+    fields = _FIXED.unpack_from(entry)
+    pid, status, ending, refusal, is_own, received, sent = fields[2:9]
+    arrived, asked, granted, _, served, done = fields[9:15]
+    trace, span, parent = (text.decode("latin-1") for text in fields[15:18])
+    app, method, path, request_id, start = entry[_FIXED.size :].decode("utf-8", "replace").split("\0")
+    return RequestRecord(
+        id=request_id,
+        app=app,
+        pid=pid,
+        method=method,
+        path=path,
+        status=status,
+        received=received,
+        sent=sent,
+        ending=ENDINGS[ending],
+        refusal=REFUSALS[refusal],
+        is_own=is_own,
+        arrived=arrived + offset,
+        web_wait=_web_wait(start, arrived + offset),
+        queue_wait=(granted or done) - asked,
+        app_time=(served or done) - granted if granted else None,
+        total=done - arrived,
+        trace_id=trace,
+        span_id=span,
+        parent_id="" if parent == NO_SPAN.decode() else parent,
+    )
+
+
+def _web_wait(start: str, arrived: float) -> float | None:
+    """Between the web server's word (`t=SECONDS`, in whole milliseconds) and our clock."""
+    found = _START.fullmatch(start)
+    if found is None:
+        return None
+    waited = arrived - float(found[1])
+    return max(0.0, waited) if waited < _MOST_WAIT else None
