@@ -24,17 +24,17 @@ _COMBINED: Final = (
     '"$http_referer" "$http_user_agent" $request_time'
 )
 
-_TEXT: Final = (
-    r"~^(?:[\x01-\x7f]"
-    r"|\xc2[\xa0-\xbf]|[\xc3-\xdf][\x80-\xbf]"
-    r"|\xe0[\xa0-\xbf][\x80-\xbf]"
-    r"|\xe2(?:\x80[\x80-\xa7\xaf-\xbf]|\x81[\x80-\xa5\xaa-\xbf]|[\x82-\xbf][\x80-\xbf])"
-    r"|[\xe1\xe3-\xec\xee\xef][\x80-\xbf][\x80-\xbf]|\xed[\x80-\x9f][\x80-\xbf]"
-    r"|\xf0[\x90-\xbf][\x80-\xbf][\x80-\xbf]|[\xf1-\xf3][\x80-\xbf][\x80-\xbf][\x80-\xbf]"
-    r"|\xf4[\x80-\x8f][\x80-\xbf][\x80-\xbf])*+$"
+_NO_TEXT: Final = (
+    r"~^([\x01-\xff]*?)(?=[\x80-\xff])(?:"
+    r"[\xc0\xc1\xf5-\xff]|\xe0[\x80-\x9f]|\xed[\xa0-\xbf]|\xf0[\x80-\x8f]|\xf4[\x90-\xbf]"  # begins nothing
+    r"|[\xc2-\xdf](?![\x80-\xbf])|[\xe0-\xef](?![\x80-\xbf][\x80-\xbf])"  # is not continued
+    r"|[\xf0-\xf4](?![\x80-\xbf][\x80-\xbf][\x80-\xbf])"
+    r"|(?<![\xc2-\xf4])(?<![\xe0-\xf4][\x80-\xbf])(?<![\xf0-\xf4][\x80-\xbf][\x80-\xbf])[\x80-\xbf]"  # stray
+    r"|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]"
+    r")"
 )
-"""UTF-8 without the control characters above 127, line separators (U+2028, U+2029) and marks of direction."""
-_BEGINNING: Final = r"~^([\x01-\x7e]*)"
+"""What comes before the first bytes that are no UTF-8, a control character above 127, a line separator (U+2028, U+2029)
+or a mark of direction. Looks for the mistake: to match all that is right would need a stack as deep as it is long."""
 CUT: Final = "[cut: no text]"
 
 _FROM_CLIENTS: Final = {
@@ -78,13 +78,13 @@ def of_app(config: InstanceConfig, name: str) -> list[Directive]:
 def _maps() -> list[Directive]:
     return [
         _map("", "$passenger_app", {"default": ""}),
-        _map("$time_iso8601", "$passenger_log_date", {"~^(.{19})": "$1"}),
-        _map("$time_iso8601", "$passenger_log_zone", {r"~\+00:00$": "Z", "~(.{6})$": "$1"}),
-        _map("$msec", "$passenger_log_ms", {"~[.](.+)$": "$1"}),
+        _map("$time_iso8601", "$passenger_log_date", {"default": "", "~^(.{19})": "$1"}),
+        _map("$time_iso8601", "$passenger_log_zone", {"default": "", r"~\+00:00$": "Z", "~(.{6})$": "$1"}),
+        _map("$msec", "$passenger_log_ms", {"default": "000", "~[.](.+)$": "$1"}),
         _map("$status", "$passenger_log_level", {"default": "info", "~^5": "error"}),
         _map("$status", "$passenger_log_status", {"default": "$status", "~^0": "0"}),
         *(
-            _map(source, f"$passenger_log_{name}", {_TEXT: source, _BEGINNING: f"$1{CUT}"})
+            _map(source, f"$passenger_log_{name}", {"default": source, _NO_TEXT: f"$1{CUT}"})
             for name, source in _FROM_CLIENTS.items()
         ),
     ]

@@ -339,8 +339,8 @@ HOSTILE = {
     b"turn\xe2\x81\xa6ed": "turn[cut: no text]",
     b"c1 \xc2\x9b31m": "c1 [cut: no text]",
     b"line\xe2\x80\xa8end": "line[cut: no text]",
-    b"x" * 8000: "x" * 8000,
-    b"\xc3\xa9" * 4000: "\u00e9" * 4000,
+    b"x" * 15000: "x" * 15000,
+    b"\xc3\xa9" * 7500: "\u00e9" * 7500,
 }
 
 
