@@ -50,7 +50,7 @@ class AdmittedRequest(TimedRequest):
             self._ask_at(door)
         elif door.most_held and len(gate.held) >= door.most_held:
             gate.refused += 1
-            self.answer(errorresponse.queue_full(self._route))
+            self.answer(errorresponse.queue_full(self._route, self.request_id))
         else:
             gate.held[self] = None
 

@@ -205,7 +205,7 @@ class Client(AdmittedRequest):
 
     def session_refused(self, refusal: Refusal) -> None:
         """Waiter: there will be no session."""
-        self.answer(errorresponse.refused(refusal, self._route))
+        self.answer(errorresponse.refused(refusal, self._route, self.request_id))
 
     def _begin(self, connection: AppConnection, session: Session, data: bytes) -> bool:
         taker = self if self._route.door is None else self._taker(session)
@@ -243,19 +243,28 @@ class Client(AdmittedRequest):
             self._busy_retries += 1
             handler.loop.call_later(BUSY_RETRY, self._connect, session, data)
         elif error.passing:
-            handler.events.warn("application process cannot be reached", pid=session.process.pid, reason=str(error))
-            self.answer(errorresponse.error(503, route=self._route, reason=str(error)))
+            self._unreachable(session, error)
+            self.answer(errorresponse.error(503, route=self._route, reason=str(error), request_id=self.request_id))
             handler.pool.release(session)
         else:
             self._attempts += 1
             again = self._attempts < MAX_ATTEMPTS
             self._state = _QUEUED
-            handler.events.warn("application process cannot be reached", pid=session.process.pid, reason=str(error))
+            self._unreachable(session, error)
             handler.pool.connection_failed(session, str(error))
             if again:
                 self._ask()
             else:
-                self.answer(errorresponse.error(502, route=self._route, reason=str(error)))
+                self.answer(errorresponse.error(502, route=self._route, reason=str(error), request_id=self.request_id))
+
+    def _unreachable(self, session: Session, error: ConnectError) -> None:
+        self._handler.events.warn(
+            "application process cannot be reached",
+            app=self._route.name,
+            pid=session.process.pid,
+            reason=str(error),
+            request_id=self.request_id,
+        )
 
     def uploading(self) -> None:
         self._since = self._handler.wheel.now
@@ -283,7 +292,7 @@ class Client(AdmittedRequest):
         if self._begun:
             self.cut()
         else:
-            self.answer(errorresponse.error(502, route=self._route, reason=reason))
+            self.answer(errorresponse.error(502, route=self._route, reason=reason, request_id=self.request_id))
 
     # Ends
 

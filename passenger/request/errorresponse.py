@@ -5,11 +5,13 @@ Rules.
    application, its host, its output or its environment (fault matrix F21).
 2. Everything that comes from outside is escaped, and no script can run: Content-Security-Policy (F23). The
    application's own page (`custom_error_page`) is sent as it is, and its own business.
-3. Every response carries its exact Content-Length, and `Cache-Control: no-store`.
+3. A page names the request as the access log and the application's own log do (`X-Request-Id`), where its id is plain.
+4. Every response carries its exact Content-Length, and `Cache-Control: no-store`.
 """
 
 from __future__ import annotations
 
+import re
 from html import escape
 from http import HTTPStatus
 from typing import Final
@@ -30,6 +32,7 @@ _REFUSALS: Final = {
     RefusalReason.UNKNOWN_APP: (503, "This application is not available."),
 }
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
+_PLAIN_ID: Final = re.compile("[A-Za-z0-9._-]{1,128}")
 _GENERAL: Final = {
     400: "The request could not be understood.",
     502: "The application did not give a valid response.",
@@ -66,21 +69,22 @@ def plain(status: int, text: str) -> bytes:
     return response(status, text.encode() + b"\n", content_type="text/plain; charset=utf-8")
 
 
-def error(status: int, *, route: Route | None = None, reason: str = "") -> bytes:
+def error(status: int, *, route: Route | None = None, reason: str = "", request_id: str = "") -> bytes:
     """400, 502, 503 or 504. `reason` is shown only where the application's errors are explained."""
     details = f"<p>{escape(reason)}</p>" if reason and route is not None and route.explains_errors else ""
     retry_after = 1 if status == HTTPStatus.SERVICE_UNAVAILABLE else 0
-    return _shown(status, _GENERAL[status], details, route, retry_after)
+    return _shown(status, _GENERAL[status], details, route, retry_after, request_id)
 
 
-def waited_too_long(route: Route, *, is_held: bool = False) -> bytes:
+def waited_too_long(route: Route, *, is_held: bool = False, request_id: str = "") -> bytes:
     """For a request whose turn did not come within `max_request_queue_time`, or that a pause has held for too long."""
-    return _shown(route.queue_time_status, _PAUSED if is_held else _HEAVY_LOAD, "", route, 5 if is_held else 1)
+    text, retry_after = (_PAUSED, 5) if is_held else (_HEAVY_LOAD, 1)
+    return _shown(route.queue_time_status, text, "", route, retry_after, request_id)
 
 
-def queue_full(route: Route) -> bytes:
+def queue_full(route: Route, request_id: str = "") -> bytes:
     """For a request that comes when a pause holds as many as it may."""
-    return _shown(route.queue_full_status, _PAUSED, "", route, 5)
+    return _shown(route.queue_full_status, _PAUSED, "", route, 5, request_id)
 
 
 def maintained(maintenance: Maintenance) -> bytes:
@@ -91,7 +95,7 @@ def maintained(maintenance: Maintenance) -> bytes:
     return response(503, document(503, _MAINTAINED, ""), retry_after=retry_after)
 
 
-def refused(refusal: Refusal, route: Route) -> bytes:
+def refused(refusal: Refusal, route: Route, request_id: str = "") -> bytes:
     """What a request gets for which the pool has no session."""
     status, text = _REFUSALS[refusal.reason]
     failure = refusal.error
@@ -99,16 +103,18 @@ def refused(refusal: Refusal, route: Route) -> bytes:
         retry_after = refusal.retry_after or (1 if status == HTTPStatus.SERVICE_UNAVAILABLE else 0)
         if refusal.reason is RefusalReason.QUEUE_FULL:
             status = route.queue_full_status
-        return _shown(status, text, "", route, retry_after)
+        return _shown(status, text, "", route, retry_after, request_id)
     status, text = route.spawn_failed_status, _REFUSALS[RefusalReason.SPAWN_FAILED][1]
     details = spawn_failure(failure, route.name) if route.explains_errors else _error_id(failure.error_id)
-    return _shown(status, text, details, route, refusal.retry_after)
+    return _shown(status, text, details, route, refusal.retry_after, request_id)
 
 
-def _shown(status: int, text: str, details: str, route: Route | None, retry_after: int) -> bytes:
+def _shown(status: int, text: str, details: str, route: Route | None, retry_after: int, request_id: str) -> bytes:
     """A page of ours; or the application's own, if it has one and nothing is to be explained."""
     if route is not None and route.page is not None and not route.explains_errors and status >= 500:
         return response(status, route.page, retry_after=retry_after, policy="")
+    if _PLAIN_ID.fullmatch(request_id):
+        details += f"<p>Request ID: <code>{request_id}</code></p>\n"
     return response(status, document(status, text, details), retry_after=retry_after)
 
 

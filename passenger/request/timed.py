@@ -20,6 +20,7 @@ from passenger.request.deadlines import (
     overdue_in_process,
     overdue_in_queue,
 )
+from passenger.request.door import value_of
 from passenger.request.webconnection import State, WebConnection
 from passenger.request.wheel import NEVER
 from passenger.wire.session import request_words
@@ -87,10 +88,10 @@ class TimedRequest(WebConnection):
     def _overdue_in_queue(self, why: Overdue) -> None:
         route = self._route
         if why is not Overdue.RESPONSE:
-            self.answer(errorresponse.waited_too_long(route, is_held=why is Overdue.HELD))
+            self.answer(errorresponse.waited_too_long(route, is_held=why is Overdue.HELD, request_id=self.request_id))
         else:
             self._answer_late("The response timeout is over.")
-            self._handler.events.warn("response timeout", app=route.name, state="queued")
+            self._handler.events.warn("response timeout", app=route.name, state="queued", request_id=self.request_id)
         self._forget(is_late=why is not Overdue.RESPONSE)
 
     def _overdue_in_process(self, why: Overdue) -> None:
@@ -104,12 +105,12 @@ class TimedRequest(WebConnection):
                 self._handler.timekeeper.call_off(connection, self._words())
             return
         self._answer_late("The response timeout is over.")
-        self._handler.events.warn("response timeout", app=self._route.name, state="running")
+        self._handler.events.warn("response timeout", app=self._route.name, state="running", request_id=self.request_id)
         if connection is not None:
             self._abandon(connection)
 
     def _answer_late(self, reason: str) -> None:
-        self.answer(errorresponse.error(504, route=self._route, reason=reason))
+        self.answer(errorresponse.error(504, route=self._route, reason=reason, request_id=self.request_id))
 
     def _abandon(self, connection: AppConnection) -> None:
         """Nobody wants the response; the process may go on with it as long as any request may."""
@@ -117,6 +118,11 @@ class TimedRequest(WebConnection):
         limit = self._route.request_ticks
         if limit != NEVER:
             self._handler.timekeeper.follow(connection, self._granted + limit, self._words())
+
+    @property
+    def request_id(self) -> str:
+        """As the access log and the application have it."""
+        return value_of(self._pairs, b"HTTP_X_REQUEST_ID").decode("latin-1")
 
     def _words(self) -> str:
         """The request, for the log."""

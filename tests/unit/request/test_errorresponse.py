@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from passenger.config.model import App
@@ -162,3 +164,22 @@ def test_an_own_page_takes_the_place_of_ours() -> None:
     assert PAGE not in errorresponse.error(400, route=own)
     assert PAGE not in errorresponse.refused(Refusal(RefusalReason.QUEUE_FULL, "blog"), own)
     assert PAGE not in errorresponse.error(502, route=route(PAGE, app_env="development"), reason="why")
+
+
+def test_a_page_names_its_request() -> None:
+    """As the access log does; not when the id is none, and not on a page of the application's own."""
+    refusal = Refusal(RefusalReason.QUEUE_FULL, "blog")
+    ways: list[Callable[[str], bytes]] = [
+        lambda name: errorresponse.error(502, route=PRODUCTION, request_id=name),
+        lambda name: errorresponse.waited_too_long(PRODUCTION, request_id=name),
+        lambda name: errorresponse.queue_full(PRODUCTION, name),
+        lambda name: errorresponse.refused(refusal, PRODUCTION, name),
+    ]
+    for way in ways:
+        assert (
+            "<p>Request ID: <code>0af7651916cd43dd8448eb211c80319c</code></p>"
+            in split(way("0af7651916cd43dd8448eb211c80319c"))[2]
+        )
+        for none in ("", "<script>", "a b", "x" * 129):
+            assert "Request ID" not in split(way(none))[2]
+    assert b"Request ID" not in errorresponse.error(502, route=route(b"ours"), request_id="abc")
