@@ -27,10 +27,22 @@ def main(port):
         os.chmod(f"{folder}/notify", 0o666)
         notices.settimeout(DEADLINE)
         service = subprocess.Popen(
-            ["setpriv", "--reuid=passenger", "--regid=passenger", "--init-groups", "--",
-             "/opt/passenger/bin/passenger", "start", "--config", "/etc/passenger/passenger.toml"],
-            env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": f"{folder}/notify",
-                 "PASSENGER_INSTANCE_REGISTRY_DIR": "/run/passenger"},
+            [
+                "setpriv",
+                "--reuid=passenger",
+                "--regid=passenger",
+                "--init-groups",
+                "--",
+                "/opt/passenger/bin/passenger",
+                "start",
+                "--config",
+                "/etc/passenger/passenger.toml",
+            ],
+            env={
+                "PATH": os.environ["PATH"],
+                "NOTIFY_SOCKET": f"{folder}/notify",
+                "PASSENGER_INSTANCE_REGISTRY_DIR": "/run/passenger",
+            },
         )
         try:
             while b"READY=1" not in notices.recv(4096).split(b"\n"):
