@@ -15,6 +15,8 @@ from __future__ import annotations
 import json
 import os
 import select
+import stat
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
@@ -65,6 +67,8 @@ class Sink:
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
         self._is_torn = False
+        # several programs append to one file: what is written at once stays together
+        self._piece = sys.maxsize if stat.S_ISREG(os.fstat(fd).st_mode) else _PIECE
 
     def write(self, data: bytes, entries: Sequence[bytes] = ()) -> None:
         """Write whole lines, or count them as lost. `entries` are the same in the journal's form, when there is one."""
@@ -86,7 +90,7 @@ class Sink:
 
     def _write(self, data: bytes) -> None:
         if self.lost:
-            data = f"({self.lost} writes to the log were lost: its reader stood still)\n".encode() + data
+            data = self._told_of_losses() + data
         if self._is_torn:
             data = b"\n" + data
         view = memoryview(data)
@@ -95,13 +99,19 @@ class Sink:
             while view:
                 if not self._poll.poll(patience * 1000):
                     raise BlockingIOError
-                view = view[os.write(self._fd, view[:_PIECE]) :]
+                view = view[os.write(self._fd, view[: self._piece]) :]
         except OSError:
             self.lost += 1
             self._is_torn = self._is_torn or len(view) < len(data)
         else:
             self.lost = 0
             self._is_torn = False
+
+    def _told_of_losses(self) -> bytes:
+        told = f"({self.lost} writes to the log were lost: its reader stood still)"
+        if self.form == "json":
+            told = json.dumps({"time": _timestamp(), "level": "warn", "component": "log", "message": told})
+        return told.encode() + b"\n"
 
 
 class Log:
@@ -181,8 +191,9 @@ class Log:
         record: dict[str, object] = {"time": _timestamp(), "level": level, "component": self.component}
         if self.instance:
             record["instance"] = self.instance
-        record["message"] = message
-        record.update(fields)
+        record["message"] = _unicode(message)
+        for name, value in fields.items():
+            record[name] = _unicode(value) if isinstance(value, str) else value
         return json.dumps(record, default=str)
 
     def _text(self, level: str, message: str, fields: dict[str, object]) -> str:
@@ -191,6 +202,11 @@ class Log:
 
 def _pairs(fields: Mapping[str, object]) -> str:
     return "".join(f" {name}={printable(_quoted(str(value)))}" for name, value in fields.items())
+
+
+def _unicode(text: str) -> str:
+    """Without halves of surrogate pairs, as names of files that are no UTF-8 have them: strict readers refuse them."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _quoted(value: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +94,41 @@ def test_reader_that_went_away_ends_nothing(pipe: tuple[int, int]) -> None:
     log = Log(component="core", fd=writer)
     log.info("nobody hears this")
     assert log.lost == 1
+
+
+def test_json_stays_json_whatever_is_said(pipe: tuple[int, int]) -> None:
+    """Names of files that are no UTF-8, marks of direction, and the line about lost lines."""
+    reader, writer = pipe
+    log = Log(component="core", fd=writer, form="json")
+    log.info("caf\udce9 \u202e \U0001f418", path="/srv/\udcff", seconds=1.5)
+    (line,) = os.read(reader, 4096).splitlines()
+    record = json.loads(line)
+    assert (record["message"], record["path"]) == ("caf\\udce9 \u202e \U0001f418", "/srv/\\udcff")
+    assert line.isascii()
+    while not log.lost:
+        log.info("x" * 3000)
+    os.set_blocking(reader, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.read(reader, 65536)
+    log.info("through")
+    lost, through = (json.loads(line) for line in os.read(reader, 65536).splitlines()[-2:])
+    assert (lost["level"], lost["message"][:2], through["message"]) == ("warn", "(1", "through")
+
+
+def test_a_long_line_is_one_write_to_a_file(tmp_path: Path) -> None:
+    """Others append to the same file: between two writes there could be a line of theirs."""
+    with (tmp_path / "log").open("ab", buffering=0) as file:
+        log = Log(component="core", fd=file.fileno())
+        sizes: list[int] = []
+        written = os.write
+        with pytest.MonkeyPatch.context() as patch:
+
+            def noted(fd: int, data: bytes) -> int:
+                sizes.append(len(data))
+                return written(fd, data)
+
+            patch.setattr(os, "write", noted)
+            log.info("x" * 60_000)
+    assert len(sizes) == 1
+    assert (tmp_path / "log").stat().st_size == sizes[0] > 60_000
