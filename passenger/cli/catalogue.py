@@ -33,6 +33,7 @@ COMMANDS = {
     "health": ("passenger.cli.health:health", "Say by exit status whether an instance is healthy (for probes)."),
     "config": ("", "Show, render and explain configurations (see `passenger config --help`)."),
     "cache": ("", "Look into nginx's caches of responses, and empty them (`passenger cache --help`)."),
+    "telemetry": ("", "See what becomes of telemetry (`passenger telemetry --help`)."),
     "env": ("passenger.cli.env:env", "Show the environment that an application gets, and why."),
     "doctor": ("passenger.cli.doctor:doctor", "Check this host, the configuration, and what runs."),
     "reopen-logs": ("passenger.cli.reopen_logs:reopen_logs", "Open log files anew after a rotation."),
@@ -71,7 +72,18 @@ CACHE_COMMANDS = {
     "purge": ("passenger.cli.cache_purge:purge", "Remove kept responses of an application."),
 }
 
-GROUPS = {"": COMMANDS, "cache": CACHE_COMMANDS, "config": CONFIG_COMMANDS, TOOL: TOOL_COMMANDS}
+TELEMETRY_COMMANDS = {
+    "status": ("passenger.cli.telemetry:status", "What was told, delivered, kept and lost, by sink."),
+    "flush": ("passenger.cli.telemetry:flush", "Have everything delivered now."),
+}
+
+GROUPS = {
+    "": COMMANDS,
+    "cache": CACHE_COMMANDS,
+    "config": CONFIG_COMMANDS,
+    "telemetry": TELEMETRY_COMMANDS,
+    TOOL: TOOL_COMMANDS,
+}
 """A command without a target is the name of a group; `passenger-config` is a program of its own."""
 
 PROGRAMS = {
@@ -87,6 +99,7 @@ _INTRODUCTIONS = {
     "": "The Passenger application server: one TOML file, one command, nginx in front, a watchdog behind.",
     "cache": "Responses that nginx keeps, by the table `cache` of an application.",
     "config": "Look at configurations. Nothing is started and nothing is changed.",
+    "telemetry": "What UstRouter does, where a sink is configured in [instances.NAME.telemetry].",
     TOOL: "Look at and act on running instances, as Passenger's tool of this name does.",
 }
 
@@ -94,6 +107,7 @@ _EXAMPLES = {
     "": ("passenger start", "passenger validate passenger.toml", "passenger status --watch"),
     "cache": ("passenger cache status", "passenger cache purge blog --uri '/news/*'"),
     "config": ("passenger config show --origin", "passenger config render --out /tmp/nginx"),
+    "telemetry": ("passenger telemetry status", "passenger telemetry flush --timeout 5"),
     TOOL: ("passenger-config list-instances", "passenger-config restart-app blog"),
 }
 
@@ -101,6 +115,7 @@ _ENDINGS = {
     "": "Exit status: 0 done, 1 failed, 2 usage, 3 no such instance or none chosen, 78 invalid configuration.\n",
     "cache": "",
     "config": "",
+    "telemetry": "",
     TOOL: "",
 }
 

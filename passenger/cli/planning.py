@@ -20,6 +20,7 @@ from passenger import __version__
 from passenger.cli.readers import reader_ids
 from passenger.config.accounts import Account, Accounts
 from passenger.config.bounds import Bounds, needs_root
+from passenger.config.host_telemetry import NGINX_USERS
 from passenger.config.ids import numeric_id
 from passenger.config.model import InstanceConfig
 from passenger.config.paths import InstancePaths, instance_paths
@@ -32,7 +33,6 @@ from passenger.webserver.addresses import listens
 from passenger.webserver.binary import NginxBinary, needed_modules
 
 SECRET_BYTES = 32
-NGINX_USERS = ("www-data", "nginx", "nobody")
 APPS_DIR_OF_ONE_USER = 0o700
 APPS_DIR_OF_MANY_USERS = 0o1733
 """Every application's user may create its socket, nobody may list or remove those of others."""

@@ -86,6 +86,8 @@ _HOST: Final = {
     "E421": "a CPU does not exist",
     "E422": "no cgroup can be made for an application",
     "E450": "the folder of a cache cannot be used",
+    "E460": "a package that a telemetry sink needs is not installed",
+    "E461": "a folder of telemetry cannot be used",
     "W401": "the kernel's limit of waiting connections is low",
     "W402": "a listener on IPv6 may hold the port on IPv4 as well",
     "W403": "everybody may change the configuration file that root acts on",

@@ -101,6 +101,10 @@ class Host(Protocol):
         """A file of /proc; "" when it is not there."""
         ...
 
+    def has_package(self, name: str) -> bool:
+        """Whether the Python that runs Passenger has a module of that name."""
+        ...
+
     def may_bind_low_ports(self) -> bool: ...
     def bounds(self) -> Bounds:
         """What we may do about limits of processes."""
@@ -161,6 +165,14 @@ class SystemHost:
     @property
     def interpreter(self) -> str:
         return sys.executable
+
+    def has_package(self, name: str) -> bool:
+        from importlib.util import find_spec
+
+        try:
+            return find_spec(name) is not None
+        except ModuleNotFoundError:  # not even the package above it
+            return False
 
     @property
     def helper_scripts(self) -> str:

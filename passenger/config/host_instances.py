@@ -15,6 +15,7 @@ from passenger.config.document import Document
 from passenger.config.findings import Findings
 from passenger.config.hooks import EVENTS
 from passenger.config.host import Host
+from passenger.config.host_telemetry import check_telemetry
 from passenger.config.instance import Instance
 from passenger.config.model import InstanceConfig
 from passenger.config.paths import UNIX_PATH_MAX, instance_paths, registry_dir
@@ -55,6 +56,7 @@ class InstanceChecks:
             self._accounts(name, instance)
         self._readers(name, instance)
         self._hooks(name, instance)
+        check_telemetry(name, instance, self._findings, host=self._host, access=self._access)
 
     def check_machine(self, instances: Sequence[str]) -> None:
         """What concerns every instance alike."""

@@ -46,6 +46,7 @@ class FakeHost:
     acls: frozenset[str] = frozenset()
     closed_to_us: frozenset[str] = frozenset()
     low_ports: bool = True
+    packages: frozenset[str] = frozenset()
     limits: Bounds = field(default_factory=Bounds)
     interpreter: str = "/usr/bin/python3"
     helper_scripts: str = "/usr/share/passenger/helper_scripts"
@@ -68,6 +69,9 @@ class FakeHost:
     def names(self, folder: str) -> list[str]:
         below = f"{folder.rstrip('/')}/"
         return sorted({path[len(below) :].split("/")[0] for path in self.files if path.startswith(below)} - {""})
+
+    def has_package(self, name: str) -> bool:
+        return name in self.packages
 
     def has_acl(self, path: str) -> bool:
         return path in self.acls
