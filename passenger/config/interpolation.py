@@ -167,7 +167,7 @@ class _Walk:
             message = f"the credential `{name}` cannot be had: this process was given none (${_CREDENTIALS} is not set)"
             raise _RefusedError("E128", message, "not given", hint)
         file = pathlib.Path(folder or "/run/credentials", name)
-        if self._read_secrets and not file.is_file():
+        if self._read_secrets and _is_absent(file):
             raise _RefusedError("E128", f"the service was not given the credential `{name}`", "not given", needed)
         if place.is_path:
             return str(file)
@@ -193,6 +193,17 @@ class _Walk:
         except UnicodeDecodeError as error:
             raise _RefusedError("E123", f"the {what} is not UTF-8 text", "not text") from error
         return _checked_text(text.removesuffix("\n").removesuffix("\r"), f"the {what}")
+
+
+def _is_absent(file: pathlib.Path) -> bool:
+    """One that we may not look at is there: whoever opens it says so."""
+    try:
+        file.lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _is_reference(table: dict[str, Any]) -> bool:

@@ -100,7 +100,7 @@ User={settings.user}
 Group={settings.group}
 Environment=PASSENGER_INSTANCE_REGISTRY_DIR=/run/{name}
 ExecStart={program} start --config {config}
-ExecReload={program} validate {config}
+ExecReload={program} validate --no-environment {config}
 ExecReload={program} reload --all
 Restart=on-failure
 RestartSec=1

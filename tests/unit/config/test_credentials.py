@@ -61,6 +61,16 @@ def test_what_cannot_be_had_says_so(tmp_path: Path, name: str, code: str, words:
     assert SECRET in document.unresolved
 
 
+def test_a_folder_that_is_closed_is_no_traceback(tmp_path: Path) -> None:
+    """As systemd leaves it in a container that may not mount: here a file stands in the folder's way."""
+    (tmp_path / "folder").write_text("")
+    _, (problem,) = follow(
+        '[apps.blog.env]\nKEY = { credential = "k" }\n', {"CREDENTIALS_DIRECTORY": str(tmp_path / "folder")}
+    )
+    assert problem.code == "E121"
+    assert "the credential `k` cannot be read" in problem.message
+
+
 def test_outside_the_service_the_message_says_what_to_do() -> None:
     _, (problem,) = follow('[apps.blog.env]\nKEY = { credential = "blog-key" }\n', {})
     assert problem.code == "E128"
