@@ -6,9 +6,11 @@ Rules.
 3. A command without a summary is hidden: other programs call it, people do not.
 """
 
+START = "passenger.cli.start:start"
+
 COMMANDS = {
     "validate": ("passenger.cli.validate:validate", "Check a configuration; report every mistake at once."),
-    "start": ("passenger.cli.start:start", "Start the instances of a configuration, or the app in a folder."),
+    "start": (START, "Start the instances of a configuration, or the app in a folder."),
     "stop": ("passenger.cli.stop:stop", "Stop an instance after its requests have finished."),
     "reload": ("passenger.cli.reload:reload", "Apply a changed configuration to a running instance."),
     "restart-app": ("passenger.cli.restart_app:restart_app", "Replace the processes of applications by new ones."),

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from passenger.cli.catalogue import COMMANDS
 from passenger.cli.configuration import LOCAL_FILE, SYSTEM_FILE
 from passenger.cli.container_hooks import FOLDER, STOPPING, find_hooks, run_hooks
+from passenger.cli.early_core import begin_core
 from passenger.cli.filed_secrets import read_filed
 from passenger.cli.standalone import instance_name
 from passenger.errors import EXIT_OK, HostError, InvalidConfigurationError
@@ -88,6 +89,7 @@ def container(arguments: list[str]) -> int:
     if first in {"", "start"} or first.startswith("-"):
         os.environ.clear()
         os.environ.update(environ)
+        begin_core(arguments, os.environ, euid=os.geteuid())
         given = arguments[1:] if first == "start" else arguments
         return _explained(lambda: dispatch(["start", *start_arguments(given, environ, exists=os.path.exists)]))
     return _run_instead(arguments, environ)

@@ -12,7 +12,7 @@ import errno
 import os
 import sys
 
-from passenger.cli.catalogue import GROUPS, PLAIN, PROGRAMS, TOOL, help_text, program_of
+from passenger.cli.catalogue import GROUPS, PLAIN, PROGRAMS, START, TOOL, help_text, program_of
 from passenger.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, InvalidConfigurationError, PassengerError
 
 TYPE_CHECKING = False  # importing `typing` for this costs more than the help page
@@ -106,6 +106,10 @@ def run_target(target: str, arguments: Sequence[str], program: str) -> int:
     """Import a command and run it with its own arguments."""
     import importlib
 
+    if target == START:
+        from passenger.cli.early_core import begin_core
+
+        begin_core(arguments, os.environ, euid=os.geteuid())
     module, name = target.split(":")
     command = getattr(importlib.import_module(module), name)
     if target in PLAIN:

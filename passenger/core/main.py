@@ -37,6 +37,7 @@ from passenger.core.sizing import pool_size
 from passenger.core.telemetry import Telemetry
 from passenger.core.traffic_verbs import TrafficVerbs
 from passenger.errors import EXIT_FAILED, PassengerError
+from passenger.instance.early_launch import EARLY_FD_VARIABLE, receive_launch
 from passenger.instance.plan import LAUNCH_FD_VARIABLE, CoreLaunch, from_descriptor
 from passenger.instance.roles import Roles
 from passenger.journal import journal_behind
@@ -58,7 +59,9 @@ from passenger.spawn.spec import SpawnContext, system_context
 
 def main() -> None:
     """Run until drained, or until the watchdog dies."""
-    launch = from_descriptor(CoreLaunch, int(os.environ.pop(LAUNCH_FD_VARIABLE)))
+    launch = _launched()
+    if launch is None:
+        return
     log = Log(
         component="core",
         instance=launch.name,
@@ -71,6 +74,15 @@ def main() -> None:
     except PassengerError as error:
         log.write("error", error.message, {"hint": error.hint})
         sys.exit(EXIT_FAILED)
+
+
+def _launched() -> CoreLaunch | None:
+    """What the watchdog has us do; None when we were started early and are not needed."""
+    if (number := os.environ.pop(EARLY_FD_VARIABLE, None)) is None:
+        return from_descriptor(CoreLaunch, int(os.environ.pop(LAUNCH_FD_VARIABLE)))
+    with socket.socket(fileno=int(number)) as channel:
+        channel.set_inheritable(False)
+        return receive_launch(channel)
 
 
 async def _run(launch: CoreLaunch, log: Log) -> None:

@@ -8,20 +8,25 @@ Rules.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from passenger.errors import HostError
+from passenger.instance.early_launch import send_launch
 from passenger.instance.plan import LAUNCH_FD_VARIABLE, CoreLaunch, Plan, to_memory
 from passenger.watchdog.channel import Channel
 from passenger.watchdog.child import Child, Reaper, describe, runs_as
+from passenger.watchdog.early_core import BegunCore, early_core
 from passenger.watchdog.environment import Surroundings
 from passenger.watchdog.kept import Kept
 from passenger.watchdog.launch import Identity, launch
 from passenger.watchdog.loop import Loop
 
+NOT_KNOWN_HERE: Final = -1
+"""The number of a descriptor that the core has already."""
 EXIT_GRACE: Final = 0.5
 """Seconds between the end of the channel and the exit that usually explains it."""
 
@@ -47,6 +52,7 @@ class CoreProcess:
         self._reaper = reaper
         self._surroundings = surroundings
         self._sockets = sockets
+        self._early = early_core(surroundings.early_core)
         self._status_wanted = status_wanted
         self._on_message = on_message
         self._on_unwell = on_unwell
@@ -54,11 +60,23 @@ class CoreProcess:
         self._channel: Channel | None = None
 
     def start(self, plan: Plan) -> None:
-        """Start a core. Raises HostError."""
+        """Start a core, or have the one begin that waits already. Raises HostError."""
+        identity = Identity(plan.core_uid, plan.core_gid or 0) if plan.core_uid else None  # 0 = it keeps root
+        begun = self._waiting(plan, identity) or self._begin(plan, identity)
+        child = Child("core", begun.pid, started_at=self._loop.clock.monotonic(), on_exit=self._exit)
+        self.child = child
+        self._reaper.add(child)
+        self._surroundings.restore_oom_score(child.pid)
+        self._channel = Channel(
+            self._loop, begun.channel, on_message=self._on_message, on_end=lambda why: self._channel_ended(child, why)
+        )
+        if identity is not None and not runs_as(child.pid, user=identity.uid, group=identity.gid):
+            self._on_unwell(f"does not run as user {identity.uid} and group {identity.gid}")
+
+    def _begin(self, plan: Plan, identity: Identity | None) -> BegunCore:
         ours, theirs = socket.socketpair()
         launch_fd = to_memory(self._launch(plan, theirs.fileno()))
         listening = [listener.fileno() for listener in self._sockets.values()]
-        identity = Identity(plan.core_uid, plan.core_gid or 0) if plan.core_uid else None  # 0 = it keeps root
         try:
             pid = launch(
                 plan.core_argv,
@@ -73,15 +91,18 @@ class CoreProcess:
         finally:
             os.close(launch_fd)
             theirs.close()
-        child = Child("core", pid, started_at=self._loop.clock.monotonic(), on_exit=self._exit)
-        self.child = child
-        self._reaper.add(child)
-        self._surroundings.restore_oom_score(child.pid)
-        self._channel = Channel(
-            self._loop, ours, on_message=self._on_message, on_end=lambda why: self._channel_ended(child, why)
-        )
-        if identity is not None and not runs_as(child.pid, user=identity.uid, group=identity.gid):
-            self._on_unwell(f"does not run as user {identity.uid} and group {identity.gid}")
+        return BegunCore(pid, ours)
+
+    def _waiting(self, plan: Plan, identity: Identity | None) -> BegunCore | None:
+        """The core that `passenger start` has begun, the first time; None when there is none that can be used."""
+        early, self._early = self._early, None
+        if early is not None and identity is None and early.is_alive():
+            with contextlib.suppress(OSError):  # it died meanwhile
+                send_launch(early.channel, self._launch(plan, NOT_KNOWN_HERE), self._sockets)
+                return early
+        if early is not None:
+            early.channel.close()
+        return None
 
     def send(self, message: Mapping[str, Any]) -> None:
         if self._channel is not None:

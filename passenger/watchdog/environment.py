@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from passenger.instance.early_launch import EARLY_CORE_VARIABLE, EARLY_FD_VARIABLE
 from passenger.instance.plan import LAUNCH_FD_VARIABLE, PLAN_FD_VARIABLE
 from passenger.posix.activation import VARIABLES
 
-PRIVATE: Final = (PLAN_FD_VARIABLE, LAUNCH_FD_VARIABLE, *VARIABLES)
+PRIVATE: Final = (PLAN_FD_VARIABLE, LAUNCH_FD_VARIABLE, EARLY_FD_VARIABLE, EARLY_CORE_VARIABLE, *VARIABLES)
 """Variables that mean this process, not its children."""
 
 PROTECTED_SCORE: Final = -900
@@ -25,6 +26,8 @@ class Surroundings:
     child_environ: dict[str, str]
     umask: int
     oom_score: str
+    early_core: str = ""
+    """Note about a core that waits already (`watchdog.early_core`)."""
 
     def restore_oom_score(self, pid: int) -> None:
         """A child gets the score that we were started with, never the watchdog's own (fault matrix D7)."""
@@ -39,6 +42,7 @@ def surroundings(environ: Mapping[str, str]) -> Surroundings:
         child_environ={name: value for name, value in environ.items() if name not in PRIVATE},
         umask=previous,
         oom_score=_protect(),
+        early_core=environ.get(EARLY_CORE_VARIABLE, ""),
     )
 
 
