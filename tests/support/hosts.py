@@ -64,10 +64,10 @@ def image(engine: Engine, suite: str) -> str:
     return tag
 
 
-def up(engine: Engine) -> None:
-    """Hosts, and everything that playbooks need to reach and fill them."""
+def up(engine: Engine) -> bool:
+    """Hosts, and everything that playbooks need to reach and fill them; whether anything had to be made."""
     if all_running(engine) and (FOLDER / "hosts.json").exists():
-        return
+        return False
     down(engine)
     FOLDER.mkdir(mode=0o755)
     wheelhouse.fill(FOLDER / "wheels", *fleet_apps.REQUIREMENTS)
@@ -84,6 +84,7 @@ def up(engine: Engine) -> None:
     known = [wait_booted(engine, host) for host in HOSTS]
     (FOLDER / "known_hosts").write_text("".join(known))
     (FOLDER / "hosts.json").write_text(json.dumps(_inventory(engine), indent=2))
+    return True
 
 
 def next_version() -> str:
@@ -177,7 +178,7 @@ def main(arguments: list[str]) -> None:
     assert engine.answers(), "no Docker engine answers: start one, or set DOCKER_HOST"
     match arguments:
         case ["up"]:
-            up(engine)
+            print("made" if up(engine) else "there already")
         case ["down"]:
             down(engine)
         case ["reboot", host]:
