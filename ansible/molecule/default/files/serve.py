@@ -14,7 +14,7 @@ DEADLINE = 60
 def ask(port, path):
     """Status and body of an answer."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=DEADLINE) as answer:
-        return answer.status, answer.read().decode()
+        return answer.status, answer.read().decode().strip()
 
 
 def main(port):
@@ -47,11 +47,11 @@ def main(port):
         try:
             while b"READY=1" not in notices.recv(4096).split(b"\n"):
                 pass
-            print("readyz:", ask(port + 100, "/readyz")[0])
-            print("blog:", *ask(port, "/"))
+            print("seen: readyz", ask(port + 100, "/readyz")[0])
+            print("seen: blog", *ask(port, "/"))
         finally:
             service.send_signal(signal.SIGTERM)
-        print("exit:", service.wait(DEADLINE))
+        print("seen: exit", service.wait(DEADLINE))
 
 
 main(int(sys.argv[1]))

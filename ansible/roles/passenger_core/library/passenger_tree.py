@@ -149,8 +149,8 @@ def switch(root: Path, old: Mapping[str, str], new: Mapping[str, str], owner: tu
     try:
         for name in sorted({*old, *new}):
             if old.get(name) != new.get(name):
-                done.append(name)
                 put(root / name, new.get(name), owner)
+                done.append(name)
     except OSError:
         for name in done:
             put(root / name, old.get(name), owner)
