@@ -38,7 +38,7 @@ class Found:
 
 
 def discover(folder: Path) -> Found | None:
-    """The application in a folder, or None."""
+    """The application in a folder, or None. Raises PermissionError for what might be one and cannot be read."""
     for kind in APP_TYPES:
         for file in kind.evidence:
             if _is_startup_file(folder / file, kind):
@@ -59,6 +59,8 @@ def _node(folder: Path) -> Found | None:
     """What package.json names as `main`; it has to be a file of the project."""
     try:
         package = json.loads(_content(folder / "package.json"))
+    except PermissionError:
+        raise
     except (OSError, ValueError, RecursionError):
         return None
     main = package.get("main") if isinstance(package, dict) else None
@@ -82,6 +84,8 @@ def _first_object(file: Path) -> str | None:
     """The WSGI object that a module assigns or defines at its top level."""
     try:
         tree = ast.parse(_content(file))
+    except PermissionError:
+        raise
     except (OSError, SyntaxError, ValueError, RecursionError):
         return None  # a broken module is no evidence; the other places are tried
     names = {name for statement in tree.body for name in _bound(statement)}

@@ -8,6 +8,7 @@ Rules.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,13 +56,16 @@ def find_source(request: StartRequest, *, system_file: str = SYSTEM_FILE) -> Sou
         raise click.UsageError("an instance cannot run from standard input: a reload reads the file again")
     if request.config_file is not None:
         return Source(str(Path(request.cwd) / request.config_file), request.cwd)
-    local = Path(request.folder) / LOCAL_FILE
-    if local.exists():
-        return Source(str(local), request.cwd)
-    if found := discover(Path(request.folder)):
-        return Source(SHOWN_NAME, request.folder, configuration_text(request, found), found)
-    if request.directory is None and Path(system_file).exists():
-        return Source(system_file, request.cwd)
+    try:
+        found = _in_folder(request, system_file)
+    except PermissionError as error:  # what cannot be looked at is not the same as what is not there
+        raise InvalidConfigurationError(
+            f"error: {error.filename} is closed for user id {os.geteuid()}",
+            hint=f"`chmod -R go+rX {request.folder}` opens it to every user; or start as the user whom it belongs to "
+            "(in a container: `--user`)",
+        ) from error
+    if found is not None:
+        return found
     tried = f"no {LOCAL_FILE} and no application in {request.folder}"
     raise InvalidConfigurationError(
         f"error: nothing to start: {tried}" + ("" if request.directory else f", and no {system_file}"),
@@ -69,6 +73,18 @@ def find_source(request: StartRequest, *, system_file: str = SYSTEM_FILE) -> Sou
         "`application` in wsgi.py, app.py or main.py, or by `main` in package.json; anything else needs a "
         "passenger.toml with `app_root` and `entry_point` or `app_start_command`",
     )
+
+
+def _in_folder(request: StartRequest, system_file: str) -> Source | None:
+    """What is found without a named file. Raises PermissionError."""
+    local = Path(request.folder) / LOCAL_FILE
+    if local.exists():
+        return Source(str(local), request.cwd)
+    if found := discover(Path(request.folder)):
+        return Source(SHOWN_NAME, request.folder, configuration_text(request, found), found)
+    if request.directory is None and Path(system_file).exists():
+        return Source(system_file, request.cwd)
+    return None
 
 
 def resolve(

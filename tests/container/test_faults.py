@@ -46,6 +46,22 @@ def test_a_container_that_cannot_start(
         assert text in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("closed", ["", "app.py", "passenger.toml"])
+def test_a_folder_or_file_that_is_closed(engine: Engine, base: str, place: Path, closed: str) -> None:
+    """As a strict umask leaves it: not `nothing to start`, which sends people the wrong way."""
+    app = write(
+        place / "app", {"app.py": "app = None\n", "passenger.toml": ""} if closed else {"app.py": "app = None\n"}
+    )
+    if closed == "app.py":
+        (app / "passenger.toml").unlink()
+    (app / closed).chmod(0o700 if not closed else 0o600)
+    done = engine.once(base, options=(*HARDENED, *mounted(app)))
+    assert done.returncode == 78, done.stdout + done.stderr
+    assert f"/app/{closed or 'passenger.toml'}" in done.stderr
+    assert "9999" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_nowhere_to_write(engine: Engine, base: str, place: Path) -> None:
     """A read-only root without the two tmpfs: the folder is named."""
     done = engine.once(base, options=(*UNWRITABLE, *mounted(wsgi(place))))

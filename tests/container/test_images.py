@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,12 +64,9 @@ def test_the_bill_of_materials_is_that_of_the_image(engine: Engine, full: str) -
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("language", "says"), [("python", "Flask"), ("node", "Express")])
+@pytest.mark.parametrize(("language", "says"), [("python", "Flask"), ("ruby", "Sinatra"), ("node", "Express")])
 def test_examples_build_and_serve(engine: Engine, builder: str, language: str, says: str) -> None:
-    """Dependencies come from a first stage; the image that serves can neither compile nor install.
-
-    The one for Ruby differs in one command, whose index of gems not every machine reaches: test_mounted_apps has Sinatra.
-    """
+    """Dependencies come from a first stage; the image that serves can neither compile nor install."""
     tag = f"passenger-test/example-{language}"
     arguments = {"BUILD_IMAGE": builder, "IMAGE": images.build(engine, language)}
     engine.build(tag, CHECKOUT / "docker" / "examples" / language, build_args=arguments)
@@ -79,11 +77,53 @@ def test_examples_build_and_serve(engine: Engine, builder: str, language: str, s
         assert container.stop() == 0
 
 
+@pytest.mark.timeout(900)
+def test_dependencies_of_a_pyproject(engine: Engine, builder: str, place: Path) -> None:
+    """The example with a `pyproject.toml` instead, by the command of docs/containers.md."""
+    app = shutil.copytree(CHECKOUT / "docker" / "examples" / "python", place / "app")
+    (app / "requirements.txt").rename(app / "pyproject.toml")
+    (app / "pyproject.toml").write_text('[project]\nname = "hello"\nversion = "1"\ndependencies = ["flask>=3,<4"]\n')
+    text = (
+        (app / "Dockerfile")
+        .read_text()
+        .replace("-r requirements.txt", ".")
+        .replace("requirements.txt", "pyproject.toml")
+    )
+    (app / "Dockerfile").write_text(text)
+    arguments = {"BUILD_IMAGE": builder, "IMAGE": images.build(engine, "python")}
+    engine.build("passenger-test/example-pyproject", app, build_args=arguments)
+    with engine.running("passenger-test/example-pyproject", options=HARDENED) as container:
+        assert container.wait_ready().fetch().text == "Hello from Flask\n", container.logs()
+
+
 def test_two_lines_make_an_image(engine: Engine, base: str, place: Path) -> None:
     write(place, {"Dockerfile": f"FROM {base}\nCOPY . .\n", "passenger_wsgi.py": HELLO})
     engine.build("passenger-test/two-lines", place)
     with engine.running("passenger-test/two-lines", options=(*HARDENED, "--user", "12345:12345")) as container:
         assert container.wait_ready().fetch().text == "two lines"
+
+
+def test_the_account_can_have_another_number(engine: Engine, base: str, place: Path) -> None:
+    """A22: at build time, and what belonged to it belongs to it still; a mistake ends the build and says what to do."""
+    write(place, {
+        "Dockerfile": f"FROM {base}\nUSER 0\nRUN passenger-set-id 1234\nUSER 1234:0\nCOPY . .\n",
+        "passenger_wsgi.py": WHO,
+    })  # fmt: skip
+    engine.build("passenger-test/set-id", place)
+    with engine.running("passenger-test/set-id", options=HARDENED) as container:
+        assert container.wait_ready().fetch().text == "app 1234 0"
+        assert container.exec("stat", "-c", "%U %u %g %a", "/app").stdout == "app 1234 0 775\n"
+        assert container.stop() == 0
+    for arguments, status, says in (
+        (("33",), 1, "33 is the number of www-data already"),
+        (("0",), 2, "'0' is no user"),
+        (("1e3",), 2, "'1e3' is no user"),
+        ((), 2, "usage: passenger-set-id UID [GID]"),
+    ):
+        done = engine.once(base, "passenger-set-id", *arguments, options=("--user", "0"))
+        assert (done.returncode, says in done.stderr) == (status, True), done.stderr
+    done = engine.once(base, "passenger-set-id", "1234")
+    assert (done.returncode, "put USER 0 before it" in done.stderr) == (1, True)
 
 
 def test_read_only_means_read_only(engine: Engine, base: str, place: Path) -> None:
@@ -100,4 +140,11 @@ HELLO = """
 def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"two lines"]
+"""
+
+WHO = """
+import os, pwd
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{pwd.getpwuid(os.getuid()).pw_name} {os.getuid()} {os.getgid()}".encode()]
 """

@@ -60,6 +60,37 @@ class Balancer(threading.Thread):
                     self.ready.discard(port)
 
 
+class KeptClient(threading.Thread):
+    """Sends request after request on one connection, to `port` until it is told to leave, then to `other`."""
+
+    def __init__(self, port: int, other: int, method: str) -> None:
+        super().__init__()
+        self.port, self.other, self.method = port, other, method
+        self.answered = 0
+        self.was_told = False
+        self.failed: list[str] = []
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        while not self.stopped.wait(0.005) and not self.failed:
+            try:
+                connection.request(self.method, "/", body=b"x" * 100 if self.method == "POST" else None)
+                answer = connection.getresponse()
+                text = answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                self.failed.append(f"{connection.port}: {error!r}")
+                break
+            self.answered += 1
+            if (answer.status, text) != (200, b"hello"):
+                self.failed.append(f"{connection.port}: {answer.status} {text!r}")
+            if answer.will_close:
+                self.was_told = True
+                connection.close()
+                connection = http.client.HTTPConnection("127.0.0.1", self.other, timeout=30)
+        connection.close()
+
+
 def _ready(port: int) -> bool:
     try:
         return fetch(port, "/readyz").status == 200
@@ -98,6 +129,34 @@ def test_a_balancer_that_learns_late_loses_nothing(installation: Installation, p
             balancer.join()
         assert balancer.failed == []
         assert balancer.late > 0, "no request came late: the delay was not tried"
+
+
+def test_clients_that_keep_their_connections_are_told_and_lose_nothing(installation: Installation, place: Path) -> None:
+    """Nobody retries here: a kept connection that was closed under a request would be a failure."""
+    hello(place)
+    one, two = (configuration(place, name, delay="3s") for name in ("one", "two"))
+    with running(installation.passenger, one[0]) as first, running(installation.passenger, two[0]) as second:
+        first.wait_started()
+        second.wait_started()
+        clients = [KeptClient(one[1], two[1], method) for method in ("GET", "POST") * 4]
+        for client in clients:
+            client.start()
+        try:
+            wait_until(lambda: min(client.answered for client in clients) > 20, "all get answers")
+            assert not any(client.was_told for client in clients)
+            assert first.stop(signal.SIGTERM) == 0
+            after = [client.answered for client in clients]
+            wait_until(
+                lambda: all(client.answered > before + 20 for client, before in zip(clients, after, strict=True)),
+                "all go on with the other one",
+            )
+        finally:
+            for client in clients:
+                client.stopped.set()
+                client.join()
+        assert [client.failed for client in clients] == [[]] * len(clients)
+        assert all(client.was_told for client in clients)
+        print(f"{sum(client.answered for client in clients)} requests on kept connections, 0 failed")
 
 
 def test_during_the_delay_all_but_readiness_goes_on(installation: Installation, place: Path) -> None:

@@ -11,6 +11,7 @@ import configparser
 import fcntl
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -44,26 +45,42 @@ def tag(name: str) -> str:
 def build(engine: Engine, name: str) -> str:
     """The tag of an image, built with everything that it stands on."""
     below = STANDS_ON[name]
-    arguments = {"PASSENGER_IMAGE": build(engine, below)} if below else {"BASE_IMAGE": engine.base()}
-    arguments |= {"VERSION": "0.0.0-test", "REVISION": "test"}
+    arguments = {"VERSION": "0.0.0-test", "REVISION": "test"}
+    arguments |= {"PASSENGER_IMAGE": build(engine, below)} if below else {}
     with tempfile.TemporaryDirectory(prefix="ppctx", dir="/var/tmp") as folder, _one_at_a_time():
         context = Path(folder) / "context.tar"
         context.write_bytes(_context(with_checkout=not below))
+        arguments |= {} if below else {"BASE_IMAGE": engine.base()}
         engine.build(tag(name), context, dockerfile=f"docker/Dockerfile.{name}", build_args=arguments)
     return tag(name)
 
 
+WITH_GEMS = """
+FROM {build} AS gems
+RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends ruby-sinatra >/dev/null
+COPY gem_source.rb /srv/
+RUN ruby /srv/gem_source.rb /srv/gems sinatra
+
+FROM {build}
+COPY --from=gems /srv/gems /srv/gems
+RUN bundle config set --global mirror.https://rubygems.org file:///srv/gems
+COPY *.crt /usr/local/share/ca.crt
+COPY pip.conf /etc/pip.conf
+ENV PIP_CERT=/usr/local/share/ca.crt SSL_CERT_FILE=/usr/local/share/ca.crt NODE_EXTRA_CA_CERTS=/usr/local/share/ca.crt
+"""
+
+
 def builder(engine: Engine) -> str:
-    """The `build` image with the settings of this machine in it: what an example's first stage needs here."""
+    """The `build` image with the settings of this machine in it: what an example's first stage needs here.
+
+    Not every machine reaches an index of gems: Bundler is told of a source in the image, made of Debian's gems.
+    """
     with tempfile.TemporaryDirectory(prefix="ppctx", dir="/var/tmp") as folder:
         place = Path(folder)
         for file, content in settings().items():
             (place / file).write_bytes(content)
-        (place / "Dockerfile").write_text(
-            f"FROM {build(engine, 'build')}\nCOPY *.crt /usr/local/share/ca.crt\nCOPY pip.conf /etc/pip.conf\n"
-            "ENV PIP_CERT=/usr/local/share/ca.crt SSL_CERT_FILE=/usr/local/share/ca.crt "
-            "NODE_EXTRA_CA_CERTS=/usr/local/share/ca.crt\n"
-        )
+        shutil.copy(CHECKOUT / "tests" / "support" / "gem_source.rb", place)
+        (place / "Dockerfile").write_text(WITH_GEMS.format(build=build(engine, "build")))
         engine.build(tag("builder-here"), place)
     return tag("builder-here")
 
