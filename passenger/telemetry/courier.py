@@ -95,7 +95,7 @@ class Courier:
         """Counters only go up."""
         return {
             "told": self.told,
-            "waiting": self.told - self.overflow - self.handed,
+            "waiting": len(self._ring) + (self._stuck[1] if self._stuck is not None else 0),
             "overflow": self.overflow,
             "too_long": self.too_long,
             **self.tally.status(),
@@ -107,7 +107,6 @@ class Courier:
         number = self._asked
         done = self._flushes[number] = self._loop.create_future()
         self._ring.append(_flush_entry(number, seconds))
-        self.told += 1
         self._bytes += len(self._ring[-1])
         try:
             self.send()

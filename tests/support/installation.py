@@ -50,7 +50,15 @@ def install(folder: Path) -> Installation:
     (wheel,) = folder.glob("*.whl")
     _run(reachable_python(), "-m", "venv", str(folder / "venv"))
     installation = Installation(folder)
-    _run(installation.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{wheel}[nginx,apps]")
+    _run(
+        installation.python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        f"{wheel}[nginx,apps,telemetry]",
+    )
     return installation
 
 
