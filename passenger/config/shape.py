@@ -1,4 +1,4 @@
-"""Does the document have the shape of the model? `jsonschema` is the judge; the words are ours.
+"""Does the document have the shape of the model? `fits` says so at once; else `jsonschema` says what, in words of ours.
 
 Rules.
 1. Every mistake is reported, each at the exact key or value, with what was expected and what was found.
@@ -9,15 +9,16 @@ Rules.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from passenger.config.addresses import address_guess
 from passenger.config.diagnostics import Path
 from passenger.config.document import Document
+from passenger.config.faults import Fault, faults
 from passenger.config.findings import Findings, table_name
+from passenger.config.fits import fits
 from passenger.config.keys import KeySpec, spec_at, table_at
 from passenger.config.patterns import ENV_NAME_HELP, NAME_HELP
 from passenger.config.schema import judge
@@ -38,27 +39,14 @@ TYPE_NAMES: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One complaint of the judge."""
-
-    path: Path
-    rule: str
-    """Keyword of the schema that was broken."""
-    limit: Any
-    """What the keyword says."""
-    value: Any
-    known: Mapping[str, Any]
-    """Keys of the table, when it is about a table."""
-    in_name: bool
-    """The name of a table or variable is wrong, not its value."""
-
-
 def check(document: Document, findings: Findings) -> bool:
     """Report every mistake of shape. False when nothing further can be said about the document."""
     if not _version(document, findings):
         return False
-    for fault in _faults(document.data):
+    schema = judge()
+    if fits(schema, document.data):
+        return True
+    for fault in faults(schema, document.data):
         if fault.path not in document.unresolved and not findings.is_unread(fault.path):
             _TRANSLATORS[fault.rule](findings, fault.path, fault)
     return True
@@ -86,25 +74,6 @@ def _version(document: Document, findings: Findings) -> bool:
         )
         return False
     return True
-
-
-def _faults(data: dict[str, Any]) -> Iterator[Fault]:
-    from jsonschema import validators
-
-    # In TOML 1.0 is no integer.
-    checker = validators.Draft7Validator.TYPE_CHECKER.redefine(
-        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
-    )
-    validator: Any = validators.extend(validators.Draft7Validator, type_checker=checker)  # type: ignore[no-untyped-call]
-    for error in validator(judge()).iter_errors(data):
-        yield Fault(
-            path=tuple(error.absolute_path),
-            rule=error.validator,
-            limit=error.validator_value,
-            value=error.instance,
-            known=error.schema.get("properties", {}),
-            in_name="propertyNames" in error.absolute_schema_path,
-        )
 
 
 def _unknown(findings: Findings, path: Path, fault: Fault) -> None:
