@@ -10,6 +10,7 @@ import json
 import re
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from passenger.config.units import parse_duration
@@ -80,7 +81,18 @@ def _json(text: str) -> Line:
     if not isinstance(record, dict):
         return Line()
     level = record.get("level")
-    return Line(_text(record.get("time")), level if level in LEVELS else None, _text(record.get("app")))
+    return Line(_utc(_text(record.get("time"))), level if level in LEVELS else None, _text(record.get("app")))
+
+
+def _utc(moment: str | None) -> str | None:
+    """As our own lines have it; nginx tells the time of its zone."""
+    if moment is None or moment.endswith("Z"):
+        return moment
+    try:
+        told = datetime.fromisoformat(moment)
+    except ValueError:
+        return None
+    return None if told.tzinfo is None else told.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S") + moment[19:23] + "Z"
 
 
 def _text(value: Any) -> str | None:

@@ -85,7 +85,10 @@ class House:
         """The instance can be found from now on."""
         self.interior.finalize()
         self._refresh()
-        self.announcer.ready(plan.urls)
+        if plan.log_format == "json":
+            for app, url in plan.urls.items():
+                self._log.info("served", app=app, url=url)
+        self.announcer.ready({} if plan.log_format == "json" else plan.urls)
 
     def close(self) -> None:
         self._stack.close()

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from passenger.errors import HostError
 from passenger.instance.plan import Plan
+from passenger.log import Log
 from passenger.watchdog.core_process import CoreProcess
 from passenger.watchdog.logpipe import LogPipe
 from passenger.watchdog.nginx import Nginx
@@ -45,3 +46,11 @@ def reopen(plan: Plan, core: CoreProcess, nginx: Nginx | None, log_pipe: LogPipe
         nginx.signal(signal.SIGUSR1)
         reopened.append("nginx")
     return {"ok": True, "reopened": reopened}
+
+
+def told(answer: dict[str, Any], log: Log) -> None:
+    """The outcome, for a signal that nobody waits for."""
+    if not answer["ok"]:
+        log.error("log files were not opened anew", reason=answer["error"], hint=answer["hint"])
+    elif not answer["reopened"]:
+        log.write("warn", "told to open log files anew, but this instance writes to none of its own", {})

@@ -5,7 +5,8 @@ journal: ENXIO, measured), or belongs to another user (a pipe of root's, started
 There nginx gets a pipe of ours, and `cat` carries its lines on: nothing happens per line in this process.
 
 Rules.
-1. Where /dev/stdout can be opened, nginx gets it directly; but not a log file that `reopen` may have to change.
+1. Where /dev/stdout can be opened, nginx gets it directly; but not a log file that `reopen` may have to change. A file
+   that a shell has opened by `>` is first told to append: else what we write would lie over what nginx has written.
 2. The pipe outlives a master of nginx: `cat` ends at EOF only (it ignores TERM), when the last writer has gone.
 3. A `cat` that was killed costs log lines, never a request; the next master gets a new one.
 4. `reopen` puts a second `cat` on the same pipe, with the new stdout, and ends the first one when it waits for input.
@@ -14,8 +15,11 @@ Rules.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
+import stat
+from collections.abc import Sequence
 from typing import Final
 
 from passenger.errors import HostError
@@ -58,6 +62,7 @@ class LogPipe:
             return self._writer
         self.close()
         if not self._is_own_file and self._can_be_opened():
+            append_always()
             return KEEP
         reader, self._writer = os.pipe2(os.O_CLOEXEC)
         self._carry(reader)
@@ -119,6 +124,14 @@ class LogPipe:
         if self.pid is None:
             return False
         return _state(self.pid) not in {"", "Z"}
+
+
+def append_always(descriptors: Sequence[int] = (1, 2)) -> None:
+    """Whoever writes to these, if they are files, writes at the end: nginx opens the same file anew."""
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):  # closed, or a file that may only be written elsewhere: nothing to do for us
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_APPEND)
 
 
 def _state(pid: int) -> str:

@@ -31,7 +31,7 @@ from passenger.watchdog.loop import Loop, Signals
 from passenger.watchdog.phases import Phase
 from passenger.watchdog.supervisor import Supervisor
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD)
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
 
 
 def main() -> None:

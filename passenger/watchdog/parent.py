@@ -37,7 +37,7 @@ from passenger.watchdog.loop import READ, Loop, Signals
 from passenger.watchdog.main import open_standard_descriptors
 from passenger.watchdog.notifier import Notifier
 
-FORWARDED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+FORWARDED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
 
 
 class Parent:
@@ -77,7 +77,7 @@ class Parent:
         if number == signal.SIGCHLD:
             self._reaper.reap()
             return
-        if number != signal.SIGHUP:
+        if number not in {signal.SIGHUP, signal.SIGUSR1}:
             self._notifier.tell(["STOPPING=1"])
         for child in self._running:
             child.signal(number)

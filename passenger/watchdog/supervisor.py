@@ -120,6 +120,8 @@ class Supervisor:
             self._house.orphans.reaped()
         elif number == signal.SIGHUP:
             self.reload(lambda _: None)
+        elif number == signal.SIGUSR1:
+            logfiles.told(self.reopen_logs(), self._log)
         else:
             now = self._loop.clock.monotonic()
             before, self._last_signal = self._last_signal, (number, now)

@@ -9,7 +9,7 @@ from pathlib import Path
 from passenger.clock import SystemClock
 from passenger.log import Log
 from passenger.watchdog.launch import KEEP, NULL, launch
-from passenger.watchdog.logpipe import LogPipe
+from passenger.watchdog.logpipe import LogPipe, append_always
 from passenger.watchdog.loop import READ, Loop
 from tests.support.probe import wait_until
 
@@ -107,3 +107,21 @@ def test_reopened_log_file_gets_every_later_line(tmp_path: Path) -> None:
             os.close(fd)
         loop.close()
     assert [(tmp_path / name).read_text() for name in ("old", "new")] == ["one\n", "two\n"]
+
+
+def test_a_file_that_a_shell_has_opened_is_appended_to(tmp_path: Path) -> None:
+    """Two openings of one file: without it the second line of ours would lie over that of nginx."""
+    target = tmp_path / "out"
+    ours = os.open(target, os.O_WRONLY | os.O_CREAT)
+    reader, pipe = os.pipe()
+    try:
+        append_always([ours, pipe, 9999])
+        theirs = os.open(target, os.O_WRONLY | os.O_APPEND)
+        os.write(ours, b"one\n")
+        os.write(theirs, b"two\n")
+        os.write(ours, b"three\n")
+        os.close(theirs)
+        assert target.read_text() == "one\ntwo\nthree\n"
+    finally:
+        for descriptor in (ours, reader, pipe):
+            os.close(descriptor)

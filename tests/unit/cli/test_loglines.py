@@ -22,6 +22,12 @@ ACCESS = '127.0.0.1 - - [01/May/2031:12:00:00 +0000] "GET / HTTP/1.1" 200 3'
         (ACCESS, Line()),
         ("", Line()),
         ('{"level": 3, "time": 4, "app": []}', Line()),
+        (
+            '{"time":"2031-05-01T14:00:02.500+02:00","level":"info","app":"shop"}',
+            Line("2031-05-01T12:00:02.500Z", "info", "shop"),
+        ),
+        ('{"time":"2031-05-01T14:00:02.500","level":"info"}', Line(None, "info", None)),
+        ('{"time":"yesterday","level":"info"}', Line(None, "info", None)),
         ("{broken", Line()),
         ("[1]", Line()),
         ("{}" * 2, Line()),
