@@ -21,6 +21,7 @@ from typing import Any, Literal
 from passenger.clock import Clock
 from passenger.config.model import InstanceConfig
 from passenger.config.resolved import decode
+from passenger.core.api import Verb
 from passenger.core.backtraces import backtraces
 from passenger.core.feedback import Feedback
 from passenger.core.memory import Usages
@@ -72,6 +73,8 @@ class InstanceCore:
         self.gates: list[Callable[[InstanceConfig], None]] = []
         """Asked before one is: they prepare for it, or refuse it with a PassengerError."""
         self.limits: ProcessLimits | None = None
+        self.telling: dict[str, Verb] = {}
+        """Verbs of those who watch, for everybody who may look."""
 
     async def until_ended(self) -> None:
         """Returns when everything has been drained or killed."""

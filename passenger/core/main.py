@@ -213,6 +213,7 @@ def _api(
             "server": core.server_verb,
             "restarted": restarts.restarted,
             "hooks": hooks.status,
+            **core.telling,
             **telemetry.telling(),
         },
         private={"backtraces": core.backtraces_verb, "logs": recent.logs},

@@ -33,9 +33,14 @@ class MemoryShares:
         self._cpu = cpu
         self._look = look
         self._known: dict[int, tuple[float, Usage]] = {}
+        self._one_at_a_time = asyncio.Lock()
 
     async def of(self, pids: Collection[int]) -> dict[int, Usage]:
-        """What is known of these processes, after a look at some. One caller at a time."""
+        """What is known of these processes, after a look at some."""
+        async with self._one_at_a_time:
+            return await self._of(pids)
+
+    async def _of(self, pids: Collection[int]) -> dict[int, Usage]:
         known = {pid: self._known[pid] for pid in pids if pid in self._known}
         oldest_first = sorted(pids, key=lambda pid: known[pid][0] if pid in known else 0.0)
         fresh = await asyncio.get_running_loop().run_in_executor(None, self._read, oldest_first)

@@ -21,7 +21,7 @@ from passenger.core.loop_lag import LoopLag
 from passenger.core.memory import own_resident
 from passenger.core.memory_shares import MemoryShares
 from passenger.core.metric_rows import Row, Snapshot, pids_of, rows
-from passenger.core.request_figures import RequestFigures
+from passenger.core.request_watch import RequestWatch
 from passenger.core.step_sums import StepSums
 from passenger.log import Log
 from passenger.pool.pool import Pool
@@ -31,6 +31,7 @@ from passenger.request.handler import RequestHandler
 HookCounts = Callable[[], Mapping[str, Mapping[str, Any]]]
 StepMap = Mapping[tuple[str, str], tuple[int, float]]
 Answer = Callable[[bytes], None]
+_USER: Final = "metrics"
 _OUTCOMES: Final = {"runs": "run", "failed": "failed", "dropped": "dropped"}
 
 
@@ -50,7 +51,8 @@ class Metrics:
         hooks: HookCounts,
         log: Log,
         steps: StepSums,
-        memory: MemoryShares | None = None,
+        watch: RequestWatch,
+        memory: MemoryShares,
     ) -> None:
         self._build = (version, platform.python_version(), name)
         self._started_at = started_at
@@ -61,25 +63,20 @@ class Metrics:
         self._hooks = hooks
         self._log = log
         self._steps = steps
-        self._memory = MemoryShares() if memory is None else memory
+        self._watch = watch
+        self._memory = memory
         self._lag = LoopLag(loop)
-        self._figures: RequestFigures | None = None
         self._is_on = False
         self._waiting: list[Answer] = []
         self._task: asyncio.Task[None] | None = None
         self._cost = 0.0
 
     def apply(self, *, is_on: bool) -> None:
-        """Take over a configuration; whoever is configured has figures."""
+        """Take over a configuration."""
         self._is_on = is_on
-        if self._figures is None:
-            return
-        if is_on:
-            self._figures.apply(self._pool.names())
-        else:
-            self._handler.observe_no_more(self._figures)
+        if not is_on:
+            self._watch.drop(_USER)
             self._lag.close()
-            self._figures = None
 
     def ask(self, answer: Answer) -> None:
         """Somebody wants the page: `answer` gets the whole response, soon."""
@@ -102,9 +99,7 @@ class Metrics:
 
     async def _page(self) -> bytes:
         exposition = await asyncio.to_thread(_exposition)
-        if self._figures is None:
-            self._figures = RequestFigures(self._pool.names())
-            self._handler.observe(self._figures)
+        figures = self._watch.take(_USER)
         self._lag.wanted()
         began = time.thread_time()
         pool = self._pool.snapshot()
@@ -119,7 +114,7 @@ class Metrics:
         snapshot = Snapshot(
             pool=pool,
             requests=self._handler.status(),
-            figures=self._figures.by_app,
+            figures=figures.by_app,
             gates={name: traffic.counted(name) for name in self._pool.names()},
             memory=memory,
             steps=self._of_present(self._steps.sums),

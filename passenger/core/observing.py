@@ -10,8 +10,11 @@ from passenger.clock import SystemClock
 from passenger.config.model import InstanceConfig
 from passenger.core.hooks import HookTable
 from passenger.core.instance_core import InstanceCore
+from passenger.core.memory_shares import MemoryShares
 from passenger.core.metrics import Metrics
 from passenger.core.probes import Probes
+from passenger.core.request_watch import RequestWatch
+from passenger.core.series import Series
 from passenger.core.step_sums import StepSums
 from passenger.core.telemetry import Telemetry
 from passenger.instance.plan import CoreLaunch
@@ -51,8 +54,8 @@ def metrics_page(
     hooks: HookTable,
     log: Log,
 ) -> None:
-    """The page /metrics, following each reload."""
-    steps = StepSums()
+    """The page /metrics, following each reload, and what the last minutes were like."""
+    steps, watch, memory = StepSums(), RequestWatch(handler, pool.names), MemoryShares()
     context.journey_observers.append(steps)
     metrics = Metrics(
         name=config.name,
@@ -64,11 +67,15 @@ def metrics_page(
         is_ready=lambda: probes.health.ready,
         hooks=hooks.counts,
         steps=steps,
+        watch=watch,
+        memory=memory,
         log=log.child("metrics"),
     )
     metrics.apply(is_on=config.instance.admin.metrics)
     handler.pages["metrics"] = metrics.ask
     core.followers.append(lambda new: metrics.apply(is_on=new.instance.admin.metrics))
+    core.followers.append(lambda _: watch.follow())
+    core.telling["series"] = Series(loop=loop, clock=SystemClock(), pool=pool, watch=watch, memory=memory).verb
 
 
 def telemetry_of(
