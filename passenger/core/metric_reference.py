@@ -59,9 +59,9 @@ passenger_queue_length{app="blog"} 0.0
 FOOT: Final = """
 ## Without Prometheus
 
-The core keeps the last quarter of an hour of each application itself, a point every five seconds, in less than 2 MB for 50
-applications: `passenger-config api-call series` (with `--data '{"app": "blog", "after": 17}'`: only what is new). It begins with
-the first question, and ends a quarter of an hour after the last one.
+The core keeps the last quarter of an hour of each application itself, a point every five seconds, in less than 2 MB
+for 50 applications: `passenger-config api-call series`. It begins with the first question, and ends a quarter of an
+hour after the last one.
 
 ## Prometheus and Grafana
 
