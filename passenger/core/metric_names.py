@@ -44,6 +44,8 @@ LABELS: Final = {
     "kind": ", ".join(MEMORY_KINDS),
     "step": "the step of a journey, as on error pages ([spawning.md](spawning.md))",
     "event": "the name of a hook ([hooks.md](hooks.md))",
+    "sink": "core, before there is a sink; or the kind of a sink ([telemetry.md](telemetry.md))",
+    "cause": "overflow, too_long (both in the core), rejected, dropped, spool_dropped, lost (with a router that died)",
     "version": "of Passenger",
     "python": "that the core runs on",
     "instance_name": "the name of the instance, in the configuration",
@@ -77,6 +79,15 @@ TUNNELS: Final = MetricName("passenger_tunnels", "gauge", "Open WebSockets and t
 UPGRADES: Final = MetricName("passenger_upgrades_total", "counter", "Requests that became tunnels.")
 POOL_LIMIT: Final = MetricName("passenger_pool_size_limit", "gauge", "`max_pool_size`.")
 HOOKS: Final = MetricName("passenger_hook_runs_total", "counter", "Events that hooks wait for.", ("event", "outcome"))
+TELEMETRY_RECORDS: Final = MetricName(
+    "passenger_telemetry_records_total", "counter", "Records that the core has told telemetry."
+)
+TELEMETRY_DROPPED: Final = MetricName(
+    "passenger_telemetry_dropped_total", "counter", "Records that got lost on the way.", ("sink", "cause")
+)
+TELEMETRY_WAITING: Final = MetricName(
+    "passenger_telemetry_waiting_records", "gauge", "Records that wait, in the core and for each sink.", ("sink",)
+)
 
 REQUESTS: Final = MetricName(
     "passenger_requests_total", "counter", "Requests that are over, since /metrics was asked first.", ("app", "status")

@@ -71,7 +71,7 @@ hour after the last one.
 |---|---|
 | `prometheus.yml` | how to scrape an instance |
 | `recording_rules.yml` | rates, ratios and percentiles over five minutes, by application |
-| `alerts.yml` | twelve alerts, each with what to do; they stand on the recording rules |
+| `alerts.yml` | thirteen alerts, each with what to do; they stand on the recording rules |
 | `rules_test.yml` | `promtool test rules rules_test.yml`: when they fire, and when they do not |
 | `grafana-dashboard.json` | a dashboard; import it and choose the data source |
 

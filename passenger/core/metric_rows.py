@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from passenger.core import metric_names as names
 from passenger.core.memory import Usage
@@ -65,6 +66,18 @@ def rows(snapshot: Snapshot) -> Iterator[Row]:
         yield from _of_figures(name, figures)
     for labels, took in snapshot.steps.items():
         yield names.SPAWN_STEPS, labels, took
+
+
+def telemetry_rows(status: Mapping[str, Any]) -> Iterator[Row]:
+    """What became of telemetry's records (`Courier.status`)."""
+    yield names.TELEMETRY_RECORDS, (), status["told"]
+    for cause in ("overflow", "too_long"):
+        yield names.TELEMETRY_DROPPED, ("core", cause), status[cause]
+    yield names.TELEMETRY_WAITING, ("core",), status["waiting"]
+    for sink, counts in status["sinks"].items():
+        for cause in ("rejected", "dropped", "spool_dropped", "lost"):
+            yield names.TELEMETRY_DROPPED, (sink, cause), counts[cause]
+        yield names.TELEMETRY_WAITING, (sink,), counts["waiting"] or 0
 
 
 def pids_of(pool: PoolStatus) -> list[int]:

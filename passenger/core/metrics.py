@@ -20,7 +20,7 @@ from passenger.core import metric_names as names
 from passenger.core.loop_lag import LoopLag
 from passenger.core.memory import own_resident
 from passenger.core.memory_shares import MemoryShares
-from passenger.core.metric_rows import Row, Snapshot, pids_of, rows
+from passenger.core.metric_rows import Row, Snapshot, pids_of, rows, telemetry_rows
 from passenger.core.request_watch import RequestWatch
 from passenger.core.step_sums import StepSums
 from passenger.log import Log
@@ -49,6 +49,7 @@ class Metrics:
         handler: RequestHandler,
         is_ready: Callable[[], bool],
         hooks: HookCounts,
+        telemetry: Callable[[], Mapping[str, Any]],
         log: Log,
         steps: StepSums,
         watch: RequestWatch,
@@ -61,6 +62,7 @@ class Metrics:
         self._handler = handler
         self._is_ready = is_ready
         self._hooks = hooks
+        self._telemetry = telemetry
         self._log = log
         self._steps = steps
         self._watch = watch
@@ -146,6 +148,7 @@ class Metrics:
         yield names.LOOP_LAG, (), self._lag.histogram
         yield names.SCRAPE_CPU, (), self._cost
         yield names.MEMORY_AGE, (), self._memory.age()
+        yield from telemetry_rows(self._telemetry())
         for event, counts in self._hooks().items():
             for key, outcome in _OUTCOMES.items():
                 yield names.HOOKS, (event, outcome), counts[key]

@@ -38,8 +38,9 @@ def watchers(
     log: Log,
 ) -> Telemetry:
     """The page /metrics, and what UstRouter is told."""
-    metrics_page(launch, config, loop, pool, handler, core, probes, context, hooks, log)
-    return telemetry_of(launch, config, loop, pool, handler, core, context, hooks, log)
+    courier = Courier(loop, SystemClock(), socket.socket(fileno=launch.sockets["telemetry"]))
+    metrics_page(launch, config, loop, pool, handler, core, probes, context, hooks, courier, log)
+    return telemetry_of(config, loop, pool, handler, core, context, hooks, courier, log)
 
 
 def metrics_page(
@@ -52,6 +53,7 @@ def metrics_page(
     probes: Probes,
     context: SpawnContext,
     hooks: HookTable,
+    courier: Courier,
     log: Log,
 ) -> None:
     """The page /metrics, following each reload, and what the last minutes were like."""
@@ -66,6 +68,7 @@ def metrics_page(
         handler=handler,
         is_ready=lambda: probes.health.ready,
         hooks=hooks.counts,
+        telemetry=courier.status,
         steps=steps,
         watch=watch,
         memory=memory,
@@ -79,7 +82,6 @@ def metrics_page(
 
 
 def telemetry_of(
-    launch: CoreLaunch,
     config: InstanceConfig,
     loop: asyncio.AbstractEventLoop,
     pool: Pool,
@@ -87,11 +89,11 @@ def telemetry_of(
     core: InstanceCore,
     context: SpawnContext,
     hooks: HookTable,
+    courier: Courier,
     log: Log,
 ) -> Telemetry:
     """What UstRouter is told, following each reload; it hears of events where hooks do."""
     clock = SystemClock()
-    courier = Courier(loop, clock, socket.socket(fileno=launch.sockets["telemetry"]))
     telemetry = Telemetry(
         loop=loop, clock=clock, courier=courier, handler=handler, pool=pool, log=log.child("telemetry")
     )

@@ -186,6 +186,7 @@ def test_canaries_are_nowhere(site: Site) -> None:
     wait_until(lambda: sum(CANARIES["query"] in line for line in site.lines()) >= 4, "the lines of nginx")
     answers = site.run("status").stdout + site.run("status", "--format", "json").stdout
     effective = site.run("config", "show", "--config", str(site.instance.config)).stdout
+    wait_until(lambda: fetch(site.port, "/").status == 200, "a process again, after /die")
     pids = [group["processes"] for group in site.instance.status()["pool"]["groups"]]
     titles = [
         Path(f"/proc/{process['pid']}/cmdline").read_bytes().decode() for processes in pids for process in processes

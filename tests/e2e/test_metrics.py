@@ -125,7 +125,7 @@ def test_prometheus_scrapes_an_instance_under_load(scraped: tuple[Scraped, Runni
         alert = 'ALERTS{alertname="PassengerCrashLoop",app="shop",alertstate="firing"}'
         wait_until(lambda: fetch(town.port, "/die", host="shop.test") and bool(result(port, alert)), alert, timeout=60)
         groups = asked(port, "rules")["groups"]
-        assert sum(len(group["rules"]) for group in groups) == 22
+        assert sum(len(group["rules"]) for group in groups) == 23
         assert {rule["health"] for group in groups for rule in group["rules"]} == {"ok"}
         assert {target["lastError"] for target in asked(port, "targets")["activeTargets"]} == {""}
         (total,) = result(port, 'sum(passenger_requests_received_total{app="blog"})')

@@ -14,7 +14,7 @@ from passenger.core.exposition import families
 from passenger.core.loop_lag import LoopLag
 from passenger.core.memory import Usage
 from passenger.core.memory_shares import MemoryShares
-from passenger.core.metric_rows import Row, Snapshot, rows
+from passenger.core.metric_rows import Row, Snapshot, rows, telemetry_rows
 from passenger.core.request_figures import BUCKETS, AppFigures, Histogram, RequestFigures
 from passenger.core.step_sums import StepSums
 from passenger.pool.session import RefusalReason
@@ -267,3 +267,15 @@ def test_steps_of_starts_are_added_up() -> None:
     }
     found = samples(text_of(list(rows(snapshot(group("blog"), steps=sums.sums)))))
     assert value(found, "passenger_spawn_step_seconds_sum", app="blog", step="prepare work") == 2.0
+
+
+def test_what_telemetry_lost_is_told_by_sink() -> None:
+    """Also before there is a sink, and for one whose router has just died."""
+    sink = {"rejected": 1, "dropped": 2, "spool_dropped": 3, "lost": 4, "waiting": None, "sent": 9}
+    status = {"told": 20, "overflow": 5, "too_long": 6, "waiting": 7, "sinks": {"otlp": sink}}
+    found = samples(text_of(list(telemetry_rows(status))))
+    lost = {labels: count for (name, labels), count in found.items() if name == "passenger_telemetry_dropped_total"}
+    assert sum(lost.values()) == 1 + 2 + 3 + 4 + 5 + 6
+    assert value(found, "passenger_telemetry_waiting_records", sink="otlp") == 0
+    assert value(found, "passenger_telemetry_waiting_records", sink="core") == 7
+    assert value(found, "passenger_telemetry_records_total") == 20
