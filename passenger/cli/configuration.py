@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from passenger.cli.colour import wants_colour
 from passenger.errors import InvalidConfigurationError
 
@@ -44,13 +42,20 @@ class Valid:
     document: Document
 
 
+def misuse(message: str) -> Exception:
+    """The UsageError of a mistake on the command line. Whoever makes none needs no click here."""
+    from click import UsageError
+
+    return UsageError(message)
+
+
 def find_file(named: str | None, *, cwd: str, system_file: str = SYSTEM_FILE) -> str:
     """The configuration file to use: the one named, else the folder's, else the system's.
 
     Raises InvalidConfigurationError when none was named and none is there, UsageError for `-`.
     """
     if named == "-":
-        raise click.UsageError("standard input is read by `passenger validate -` only")
+        raise misuse("standard input is read by `passenger validate -` only")
     if named is not None:
         return named
     if (Path(cwd) / LOCAL_FILE).exists():

@@ -18,6 +18,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from passenger.cli.catalogue import COMMANDS
@@ -26,6 +27,7 @@ from passenger.cli.container_hooks import FOLDER, STOPPING, find_hooks, run_hook
 from passenger.cli.early_core import begin_core
 from passenger.cli.filed_secrets import read_filed
 from passenger.cli.standalone import instance_name
+from passenger.cli.start_request import StartRequest
 from passenger.errors import EXIT_OK, HostError, InvalidConfigurationError
 
 if TYPE_CHECKING:
@@ -33,12 +35,20 @@ if TYPE_CHECKING:
 
 APP: Final = "/app"
 ADDRESS: Final = "0.0.0.0"  # noqa: S104 - a container's own network; what is published is decided outside
-PORT: Final = "8080"
+PORT: Final = 8080
 ENVIRONMENTS: Final = ("PASSENGER_APP_ENV", "RAILS_ENV", "RACK_ENV", "NODE_ENV", "WSGI_ENV")
 """The first that is set names the environment of an application without a configuration."""
 DRAIN_KEY: Final = "drain_timeout"
 DRAIN: Final = "8s"
 """Less than the 10 s that `docker stop` leaves; a configuration says what else it should be."""
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType(
+    dict.fromkeys(("config_file", "directory", "address", "port", "environment")) | {"sets": ()}
+)
+"""The parameters of `passenger start` without arguments."""
+SPELLING: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {"directory": (), "config_file": ("--config",), "sets": ("--set",)}
+)
+"""Of parameters whose option has another name; an argument has none."""
 HOOKS_VARIABLE: Final = "PASSENGER_HOOKS"
 
 CANNOT_EXECUTE: Final = 126
@@ -91,7 +101,7 @@ def container(arguments: list[str]) -> int:
         os.environ.update(environ)
         begin_core(arguments, os.environ, euid=os.geteuid())
         given = arguments[1:] if first == "start" else arguments
-        return _explained(lambda: dispatch(["start", *start_arguments(given, environ, exists=os.path.exists)]))
+        return _explained(lambda: _start(given, environ))
     return _run_instead(arguments, environ)
 
 
@@ -101,25 +111,45 @@ def _stopped(number: int, _: object) -> NoReturn:
     raise SystemExit(128 + number)
 
 
+def _start(given: list[str], environ: Mapping[str, str]) -> int:
+    """`passenger start`. Without arguments there is nothing to parse, and click need not be loaded."""
+    from passenger.cli.main import dispatch
+    from passenger.cli.starting import run
+
+    if given:
+        return dispatch(["start", *start_arguments(given, environ, exists=os.path.exists)])
+    return run(StartRequest(cwd=str(Path.cwd()), **additions(NOTHING, environ, exists=os.path.exists)))
+
+
 def start_arguments(given: Sequence[str], environ: Mapping[str, str], *, exists: Callable[[str], bool]) -> list[str]:
     """The arguments of `passenger start`: those given, and what a container adds where they leave it open."""
     chosen = _parameters(given)
-    if chosen is None or chosen["config_file"] is not None:
+    if chosen is None:
         return list(given)
+    added = []
+    for name, value in additions(chosen, environ, exists=exists).items():
+        options = SPELLING.get(name, (f"--{name}",))
+        added += [word for item in (value if name == "sets" else [value]) for word in (*options, str(item))]
+    return [*given, *added]
+
+
+def additions(
+    chosen: Mapping[str, Any], environ: Mapping[str, str], *, exists: Callable[[str], bool]
+) -> dict[str, Any]:
+    """What a container adds to the parameters of `passenger start`, by their names in a StartRequest."""
     folder = chosen["directory"]
+    if chosen["config_file"] is not None or (folder is not None and exists(f"{folder}/{LOCAL_FILE}")):
+        return {}
     if folder is None:
         for file in (f"{APP}/{LOCAL_FILE}", SYSTEM_FILE):
             if exists(file):
-                return [*given, "--config", file]
-    elif exists(f"{folder}/{LOCAL_FILE}"):
-        return list(given)
-    added = [] if folder is not None else [APP]
-    for name, value in {"address": ADDRESS, "port": PORT, "environment": _environment(environ)}.items():
-        if chosen[name] is None:
-            added += [f"--{name}", value]
+                return {"config_file": file}
+    added: dict[str, Any] = {} if folder is not None else {"directory": APP}
+    defaults = {"address": ADDRESS, "port": PORT, "environment": _environment(environ)}
+    added |= {name: value for name, value in defaults.items() if chosen[name] is None}
     if not any(DRAIN_KEY in item for item in (*chosen["sets"], *environ)):
-        added += ["--set", f"instances.{instance_name(folder or APP)}.watchdog.{DRAIN_KEY}={DRAIN}"]
-    return [*given, *added]
+        added["sets"] = (f"instances.{instance_name(folder or APP)}.watchdog.{DRAIN_KEY}={DRAIN}",)
+    return added
 
 
 def _parameters(given: Sequence[str]) -> dict[str, Any] | None:

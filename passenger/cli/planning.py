@@ -12,7 +12,7 @@ Rules.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -93,7 +93,7 @@ def make_plan(
     who = identities(config, host)
     nginx = find_nginx(config, host) if instance.nginx.mode == "managed" else None
     reader_uids, reader_gids = reader_ids(instance.admin.readers, host.accounts)
-    secret = running.connect_secret if running is not None else secrets.token_urlsafe(SECRET_BYTES)
+    secret = running.connect_secret if running is not None else os.urandom(SECRET_BYTES).hex()
     return Plan(
         name=config.name,
         version=__version__,

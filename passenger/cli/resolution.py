@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from passenger.cli.configuration import LOCAL_FILE, SYSTEM_FILE, accepted, judge
+from passenger.cli.configuration import LOCAL_FILE, SYSTEM_FILE, accepted, judge, misuse
 from passenger.cli.discovery import Found, discover
 from passenger.cli.standalone import SHOWN_NAME, configuration_text
 from passenger.cli.start_request import StartRequest
@@ -53,7 +51,7 @@ class Resolution:
 def find_source(request: StartRequest, *, system_file: str = SYSTEM_FILE) -> Source:
     """Where the configuration of a request comes from. Raises InvalidConfigurationError when there is nothing."""
     if request.config_file == "-":
-        raise click.UsageError("an instance cannot run from standard input: a reload reads the file again")
+        raise misuse("an instance cannot run from standard input: a reload reads the file again")
     if request.config_file is not None:
         return Source(str(Path(request.cwd) / request.config_file), request.cwd)
     try:
@@ -124,7 +122,7 @@ def overrides(request: StartRequest, source: Source, environ: Mapping[str, str])
     if request.listen is not None:
         chosen = request.instances or tuple(instances)
         if len(chosen) > 1:
-            raise click.UsageError("--port and --address need one instance: choose it with --instance")
+            raise misuse("--port and --address need one instance: choose it with --instance")
         made = [f"instances.{quoted(name)}.nginx.listen={json.dumps([request.listen])}" for name in chosen]
     if request.environment is not None:
         made += [f"apps.{quoted(name)}.app_env={json.dumps(request.environment)}" for name in apps]

@@ -32,7 +32,6 @@ from passenger.webserver import (
     sites,
     upgrades,
 )
-from passenger.webserver.apache import render_apache
 from passenger.webserver.build import Build
 from passenger.webserver.tree import Directive, block, serialize
 
@@ -76,6 +75,8 @@ def render(
         return {}
     upgraded = frozenset(name for name, app in config.apps.items() if _may_speak_http(app, exists))
     if config.instance.web_server == "apache":
+        from passenger.webserver.apache import render_apache  # most instances never need it
+
         return render_apache(config, paths=paths, connect_secret=connect_secret, is_folder=is_folder, upgraded=upgraded)
     sites.check_name(config.name, "instance")
     hop = scgi.Hop(

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from passenger.cli.container import CANNOT_EXECUTE, NOT_FOUND, ProgramMissingError, start_arguments
+from passenger.cli.container import CANNOT_EXECUTE, NOT_FOUND, NOTHING, ProgramMissingError, additions, start_arguments
 from passenger.cli.container_hooks import find_hooks
 from passenger.cli.filed_secrets import read_filed
+from passenger.cli.start import start
 from passenger.errors import HostError, InvalidConfigurationError
 
 APP_CONFIG, SYSTEM_CONFIG = "/app/passenger.toml", "/etc/passenger/passenger.toml"
@@ -47,6 +48,14 @@ DRAIN = ["--set", "instances.app.watchdog.drain_timeout=8s"]
 def test_arguments_of_start(given: list[str], files: set[str], environ: dict[str, str], wanted: list[str]) -> None:
     """What was said wins; a configuration is taken as it is; else a container's defaults."""
     assert start_arguments(given, environ, exists=files.__contains__) == wanted
+
+
+def test_without_arguments_the_request_is_the_same_as_that_of_no_options() -> None:
+    """What is not parsed is what would have been parsed."""
+    assert start.make_context("start", []).params.items() >= NOTHING.items()
+    wanted = {"directory": "/app", "address": "0.0.0.0", "port": 8080, "environment": "production", "sets": (DRAIN[1],)}
+    assert additions(NOTHING, {}, exists=lambda _: False) == wanted
+    assert additions(NOTHING, {}, exists={APP_CONFIG, SYSTEM_CONFIG}.__contains__) == {"config_file": APP_CONFIG}
 
 
 def test_first_environment_variable_of_the_list_wins() -> None:
