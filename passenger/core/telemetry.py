@@ -45,8 +45,8 @@ _REFUSALS: Final[dict[RefusalReason | None, int]] = {
     RefusalReason.STOPPING: 4,
     RefusalReason.UNKNOWN_APP: 5,
 }
+_METHOD_NAME: Final = b"REQUEST_METHOD"
 _METHOD: Final = b"\0REQUEST_METHOD\0"
-_START: Final = b"\0HTTP_X_REQUEST_START\0"
 _KNOWN_PATHS: Final = 4096
 _LONGEST_PATH: Final = 1024
 EVENTS: Final = {
@@ -64,6 +64,8 @@ class AppRules(NamedTuple):
     name: bytes
     rate: float
     paths: str
+    longest: int
+    """Bytes of a path that are told."""
     tells_app: bool
 
 
@@ -137,7 +139,7 @@ class Telemetry:
         rules = self._rules.get(seen.app)
         if rules is None:
             return seen.pairs
-        trace = seen.span = tracing.begun(seen.pairs, rules.rate, random.random())  # noqa: S311 - no secret
+        trace = seen.span = tracing.begun(seen.pairs, rules.rate, random.random)
         return tracing.told(seen.pairs, trace) if trace is not None and rules.tells_app else seen.pairs
 
     def end(self, seen: Seen) -> None:
@@ -149,40 +151,37 @@ class Telemetry:
         if trace is None or rules is None:
             return
         pairs = seen.pairs
-        _, script, _, info, _ = pairs.split(b"\0", 4)
-        texts = (
-            rules.name,
-            tracing.value_at(pairs, _METHOD),
-            self._path(script + info, rules.paths),
-            trace.request_id,
-            tracing.value_at(pairs, _START),
-        )
+        _, script, _, info, name, method, _ = pairs.split(b"\0", 6)
+        if name != _METHOD_NAME:
+            method = tracing.value_at(pairs, _METHOD)
+        path = script + info
+        told = self._digests.get(path) or self._digest(path) if rules.paths == "digest" else path[: rules.longest]
         self._courier.tell(
             pack_request(
+                (rules.name, method, told, trace[3], trace[4]),
                 seen.pid,
-                int(seen.status or 0),
+                seen.status,
                 _ENDINGS[seen.ending],
                 _REFUSALS[seen.refusal],
                 seen.is_own,
-                (seen.received, seen.sent),
-                (seen.arrived, seen.asked, seen.granted, seen.begun, seen.served, seen.done),
-                (trace.id, trace.span, trace.parent),
-                texts,
+                seen.received,
+                seen.sent,
+                seen.arrived,
+                seen.asked,
+                seen.granted,
+                seen.begun,
+                seen.served,
+                seen.done,
+                *trace[:3],
             )
         )
 
-    def _path(self, path: bytes, how: str) -> bytes:
-        if how == "plain":
-            return path[:_LONGEST_PATH]
-        if how == "off":
-            return b""
-        digest = self._digests.get(path)
-        if digest is None:
-            digest = blake2b(path, digest_size=8, person=b"passenger-path").hexdigest().encode()
-            if len(self._digests) >= _KNOWN_PATHS:
-                self._digests.clear()
-            if len(path) <= _LONGEST_PATH:
-                self._digests[path] = digest
+    def _digest(self, path: bytes) -> bytes:
+        digest = blake2b(path, digest_size=8, person=b"passenger-path").hexdigest().encode()
+        if len(self._digests) >= _KNOWN_PATHS:
+            self._digests.clear()
+        if len(path) <= _LONGEST_PATH:
+            self._digests[path] = digest
         return digest
 
     # Everything else
@@ -265,4 +264,5 @@ class Telemetry:
 
 def _rules(name: str, app: App) -> AppRules:
     section = app.telemetry
-    return AppRules(name.encode(), rate_of(section), section.paths, section.traceparent)
+    longest = _LONGEST_PATH if section.paths == "plain" else 0
+    return AppRules(name.encode(), rate_of(section), section.paths, longest, section.traceparent)

@@ -11,26 +11,27 @@ Rules.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from random import getrandbits
-from typing import Final, NamedTuple
+from typing import Final
 
 _HEADER: Final = b"\0HTTP_TRACEPARENT\0"
 _REQUEST_ID: Final = b"\0HTTP_X_REQUEST_ID\0"
 _PARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _HEX: Final = b"0123456789abcdef"
+_START_NAME: Final = b"HTTP_X_REQUEST_START"
+_START: Final = b"\0%b\0" % _START_NAME
+_ID_SIZE: Final = len(_REQUEST_ID)
+_BOTH: Final = _ID_SIZE + 200
 _TRUSTED: Final = b"\0TRUSTED_PROXY\x001\0"
 _NO_TRACE: Final = b"0" * 32
 _NO_PARENT: Final = b"0" * 16
 _SAMPLED: Final = 1
 
 
-class Trace(NamedTuple):
-    """Ids in hexadecimal digits; `parent` all zero = none."""
-
-    id: bytes
-    span: bytes
-    parent: bytes
-    request_id: bytes
+Trace = tuple[bytes, bytes, bytes, bytes, bytes]
+"""(id, own span, parent span, id of the request, the web server's start): ids in hexadecimal digits, no parent = zeros.
+A plain tuple, as one is made for every request."""
 
 
 def value_at(pairs: bytes, name: bytes) -> bytes:
@@ -42,28 +43,31 @@ def value_at(pairs: bytes, name: bytes) -> bytes:
     return pairs[start : pairs.index(b"\0", start)]
 
 
-def begun(pairs: bytes, rate: float, chance: float) -> Trace | None:
-    """The trace of a request, or None when it is not sampled; `chance` is a number in [0, 1)."""
-    request_id = value_at(pairs, _REQUEST_ID)
+def begun(pairs: bytes, rate: float, chance: Callable[[], float]) -> Trace | None:
+    """The trace of a request, or None when it is not sampled; `chance` gives numbers in [0, 1)."""
+    at = pairs.find(_REQUEST_ID)
+    if at < 0:
+        request_id, start = b"", value_at(pairs, _START)
+    else:  # the web server sends the two together, and they are short
+        fields = pairs[at + _ID_SIZE : at + _BOTH].split(b"\0", 3)
+        request_id = fields[0]
+        start = fields[2] if len(fields) > 2 and fields[1] == _START_NAME else value_at(pairs, _START)
     if _TRUSTED in pairs and (said := _PARENT.fullmatch(value_at(pairs, _HEADER))) is not None:
         if not int(said[3], 16) & _SAMPLED:
             return None
-        return Trace(said[1], _span(), said[2], request_id)
-    if rate <= chance:
+        return said[1], b"%016x" % (getrandbits(64) | 1), said[2], request_id, start
+    if rate < 1.0 and rate <= chance():
         return None
     is_trace = len(request_id) == 32 and not request_id.translate(None, _HEX) and request_id != _NO_TRACE
-    return Trace(request_id if is_trace else b"%032x" % (getrandbits(128) | 1), _span(), _NO_PARENT, request_id)
+    trace = request_id if is_trace else b"%032x" % (getrandbits(128) | 1)
+    return trace, b"%016x" % (getrandbits(64) | 1), _NO_PARENT, request_id, start
 
 
 def told(pairs: bytes, trace: Trace) -> bytes:
     """The head that the application sees."""
-    parent = b"00-%b-%b-01" % (trace.id, trace.span)
+    parent = b"00-%b-%b-01" % trace[:2]
     at = pairs.find(_HEADER)
     if at < 0:
         return b"%bHTTP_TRACEPARENT\0%b\0" % (pairs, parent)
     start = at + len(_HEADER)
     return pairs[:start] + parent + pairs[pairs.index(b"\0", start) :]
-
-
-def _span() -> bytes:
-    return b"%016x" % (getrandbits(64) | 1)

@@ -22,7 +22,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 HEADER: Final = struct.Struct("!IQdd")
-_FIXED: Final = struct.Struct("!IBIHBB?QQdddddd32s16s16s")
+_FIXED: Final = struct.Struct("!IBI3sBB?QQdddddd32s16s16s")
+_pack_fixed = _FIXED.pack
+_SIZE: Final = _FIXED.size - 4
 _PREFIX: Final = struct.Struct("!IB")
 REQUEST: Final = 1
 EVENT: Final = 2
@@ -88,24 +90,12 @@ class Packet:
     records: tuple[Record, ...]
 
 
-def pack_request(
-    pid: int,
-    status: int,
-    ending: int,
-    refusal: int,
-    is_own: bool,  # noqa: FBT001 - a field of a record
-    sizes: tuple[int, int],
-    times: tuple[float, float, float, float, float, float],
-    trace: tuple[bytes, bytes, bytes],
-    texts: tuple[bytes, bytes, bytes, bytes, bytes],
-) -> bytes:
-    """An entry. `times`: arrived, asked, granted, begun, served, done; `trace`: trace, own span, parent span;
-    `texts`: application, method, path, request id, the web server's start."""
+def pack_request(texts: tuple[bytes, bytes, bytes, bytes, bytes], *fields: Any) -> bytes:
+    """An entry. `texts`: application, method, path, request id, the web server's start. `fields`: pid, status (three
+    digits), place in ENDINGS, place in REFUSALS, whether the answer was ours, bytes received and sent; times: arrived,
+    asked, granted, begun, served, done; trace, own span, parent span."""
     tail = b"\0".join(texts)
-    return (
-        _FIXED.pack(_FIXED.size - 4 + len(tail), REQUEST, pid, status, ending, refusal, is_own, *sizes, *times, *trace)
-        + tail
-    )
+    return _pack_fixed(_SIZE + len(tail), REQUEST, *fields) + tail
 
 
 def pack_event(kind: str, app: str, time: float, facts: Mapping[str, Any]) -> bytes:
@@ -154,7 +144,7 @@ def _request(entry: bytes, offset: float) -> RequestRecord:
         pid=pid,
         method=method,
         path=path,
-        status=status,
+        status=int(status.rstrip(b"\0") or 0),
         received=received,
         sent=sent,
         ending=ENDINGS[ending],

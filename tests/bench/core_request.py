@@ -32,15 +32,20 @@ from typing import Any, cast
 import uvloop
 
 from passenger.clock import SystemClock
-from passenger.config.model import App
+from passenger.config.instance import Instance
+from passenger.config.model import App, InstanceConfig
+from passenger.config.telemetry import HttpSink
+from passenger.config.telemetry import Telemetry as TelemetryKeys
+from passenger.core.telemetry import Telemetry
 from passenger.log import Log
 from passenger.pool.pool import Pool
 from passenger.request.handler import RequestHandler
 from passenger.spawn.spawner import AppSocket
+from passenger.telemetry.courier import Courier
 from tests.support.pool import StillFactory, StillProcess, limits
 
 SECRET = b"s" * 32
-KINDS = ("plain", "handler", "http")
+KINDS = ("plain", "handler", "told", "http")
 BODY = b"Hello, world!"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
 NODE_ANSWER = (
@@ -68,6 +73,8 @@ def scgi_request(headers: int) -> bytes:
         "REMOTE_PORT": "50000",
         "REQUEST_SCHEME": "http",
         "HTTP_HOST": "localhost:8080",
+        "HTTP_X_REQUEST_ID": "61bcf6b6d01beaa57a20c7e757327b9e",
+        "HTTP_X_REQUEST_START": "t=1795364841.787",
     }
     pairs |= {f"HTTP_X_HEADER_{i}": f"value number {i}" for i in range(headers)}
     block = "".join(f"{name}\0{value}\0" for name, value in pairs.items()).encode()
@@ -150,6 +157,7 @@ async def serve_handler(
     app: str = "bench",
     processes: int = 6,
     http: bool = False,
+    told: bool = False,
 ) -> None:
     """The RequestHandler and a Pool in front of one real process that stands for several, until cancelled."""
     loop = asyncio.get_running_loop()
@@ -186,8 +194,32 @@ async def serve_handler(
         log=log,
         probes=lambda name: (200, name),
     )
+    if told:
+        tell_everything(loop, clock, handler, pool, apps, log)
     handler.listen(listener)
     await loop.create_future()
+
+
+def tell_everything(
+    loop: asyncio.AbstractEventLoop,
+    clock: SystemClock,
+    handler: RequestHandler,
+    pool: Pool,
+    apps: dict[str, App],
+    log: Log,
+) -> None:
+    """Telemetry of every request, with a reader in the place of UstRouter."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork() == 0:
+        ours.close()
+        while theirs.recv(1 << 18):
+            pass
+        os._exit(0)
+    theirs.close()
+    sinks = TelemetryKeys(http=HttpSink(url="http://collector.invalid"), sample_interval=0.0)
+    courier = Courier(loop, clock, ours)
+    telemetry = Telemetry(loop=loop, clock=clock, courier=courier, handler=handler, pool=pool, log=log)
+    telemetry.apply(InstanceConfig(name="bench", instance=Instance(telemetry=sinks), apps=apps))
 
 
 def server(kind: str, path: str, app_path: str, app_pid: int, control: Connection) -> None:
@@ -203,7 +235,7 @@ def server(kind: str, path: str, app_path: str, app_pid: int, control: Connectio
         if kind == "plain":
             await serve_plain(listener, app_path)
         else:
-            await serve_handler(listener, app_path, app_pid, http=kind == "http")
+            await serve_handler(listener, app_path, app_pid, http=kind == "http", told=kind == "told")
 
     calls: Counter[str] = Counter()
 
@@ -317,6 +349,7 @@ def main() -> None:
         print(f"-- round {round_ + 1}")
     if not args.only:
         print(f"handler / plain proxy = {best['handler'] / best['plain']:.2f}")
+        print(f"every request told to UstRouter / none = {best['told'] / best['handler']:.2f}")
         print(f"http_session / session protocol = {best['http'] / best['handler']:.2f}")
 
 

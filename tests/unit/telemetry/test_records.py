@@ -30,7 +30,7 @@ def entry(
     times: tuple[float, ...] = (10.0, 10.0, 10.25, 10.5, 10.75, 11.0),
     texts: tuple[bytes, ...] = TEXTS,
 ) -> bytes:
-    return pack_request(7, status, 0, 0, False, (3, 120), times, TRACE, texts)  # type: ignore[arg-type]
+    return pack_request(texts, 7, b"%d" % status, 0, 0, False, 3, 120, *times, *TRACE)  # type: ignore[arg-type]
 
 
 def only(data: bytes, wall: float = 1000.0, monotonic: float = 10.0) -> RequestRecord:
