@@ -31,7 +31,7 @@ not this page.
 listen = "127.0.0.1:9180"
 ```
 
-serves `/metrics` for Prometheus beside the probes, also while the instance starts and drains. Whoever reaches that
+serves `/metrics` for Prometheus beside the probes, also while applications start and during `drain_delay`. Whoever reaches that
 address may read
 it: keep it off the public network. `admin.metrics = false` takes the page away.
 
