@@ -142,7 +142,7 @@ class RouterProcess:
     def _says(self, message: dict[str, Any]) -> None:
         if message.get("event") == "ready" and self.state is State.STARTING:
             self.state = State.RUNNING
-            self._log.info("UstRouter is ready", pid=self.child.pid if self.child is not None else None)
+            self._log.info("UstRouter is at work", pid=self.child.pid if self.child is not None else None)
             self._after(HEALTHY_AFTER, self._backoff.healthy)
 
     def _condemn(self, why: str) -> None:
