@@ -22,10 +22,11 @@ import json
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
 
+TYPE_CHECKING = False  # importing `typing` for this costs as much as all the rest
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, NoReturn
 
 
 class Refusal(Exception):  # noqa: N818 - it is not always an error of ours

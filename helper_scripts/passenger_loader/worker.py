@@ -16,13 +16,17 @@ import socket
 import threading
 import time
 import traceback
-from hmac import compare_digest
 
 from .body import READ_SIZE, FileWrapper, Input
 from .control import name_of
 from .hooks import run_oob_work
 from .interruption import RequestTimeout, raise_in
 from .response import DIGITS, Response
+
+try:
+    from _operator import _compare_digest as compare_digest  # what `hmac` gives out, without loading OpenSSL
+except ImportError:
+    from hmac import compare_digest
 
 TYPE_CHECKING = False  # what type checkers take for true; importing `typing` would cost every start some milliseconds
 if TYPE_CHECKING:

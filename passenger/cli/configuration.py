@@ -121,11 +121,11 @@ def validation_host() -> Host:
     """This machine, for the E4xx checks."""
     from passenger.config.host import SystemHost
 
-    return SystemHost(_bounds)
+    return SystemHost(bounds_here)
 
 
-def _bounds() -> Bounds:
-    """Loaded only when an application has limits."""
+def bounds_here() -> Bounds:
+    """Our own limits; loaded only when an application has some."""
     from passenger.posix.bounds import own_bounds
 
     return own_bounds()

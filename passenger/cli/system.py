@@ -12,19 +12,20 @@ import resource
 import sys
 from typing import TYPE_CHECKING
 
+from passenger.cli.configuration import bounds_here
 from passenger.cli.planning import PlanningHost
 from passenger.cli.start_request import StartRequest
 from passenger.instance.programs import python_module
 
 if TYPE_CHECKING:
+    from passenger.config.model import InstanceConfig
+    from passenger.posix.users import Identity
     from passenger.webserver.binary import NginxBinary
 
 
 def planning_host() -> PlanningHost:
     """This machine, for planning."""
-    from passenger.cli.spawning import app_identity
     from passenger.config.accounts import SystemAccounts
-    from passenger.posix.bounds import own_bounds
     from passenger.posix.cgroup import visible_cpus
     from passenger.webserver import render
     from passenger.webserver.urls import urls
@@ -39,10 +40,10 @@ def planning_host() -> PlanningHost:
         find_nginx=_find_nginx,
         render_nginx=render,
         urls=urls,
-        app_identity=app_identity,
+        app_identity=_app_identity,
         core_argv=python_module("passenger.core"),
         router_argv=python_module("passenger.telemetry"),
-        bounds=own_bounds,
+        bounds=bounds_here,
     )
 
 
@@ -55,6 +56,13 @@ def _open_files() -> int | None:
     """The hard limit of descriptors, which nginx's workers may raise theirs to."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return None if hard == resource.RLIM_INFINITY else hard
+
+
+def _app_identity(name: str, config: InstanceConfig) -> Identity | None:
+    """Asked by root only: nobody else loads the spawner for it."""
+    from passenger.cli.spawning import app_identity
+
+    return app_identity(name, config)
 
 
 def _group_name(gid: int) -> str | None:
