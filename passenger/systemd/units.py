@@ -158,7 +158,8 @@ TasksAccounting=yes
 
 
 PER_APP_USERS: Final = """\
-# Applications run as users of their own: the core keeps root, with nothing of it but what switching users takes.
+# Applications run as users of their own: the core keeps root, with nothing of it but what switching users takes. It sees
+# their processes in spite of ProtectProc=invisible because it is in group root, to which that does not apply.
 [Service]
 User=root
 Group=root
@@ -185,7 +186,7 @@ APP_SANDBOXES: Final = """\
 # Applications that start sandboxes of their own, such as a headless browser.
 [Service]
 RestrictNamespaces=no
-SystemCallFilter=@sandbox @mount
+SystemCallFilter=@mount
 """
 
 _DROPINS: Final = {

@@ -19,7 +19,7 @@ LATE: Final = 5.0
 
 
 class Verdict(NamedTuple):
-    """What is wrong, in words ("" = nothing), and whether the core has to go for it."""
+    """What is wrong, in words ("" = nothing), and whether it is the core that did this and has to go for it."""
 
     trouble: str
     is_core_hung: bool = False
@@ -66,7 +66,7 @@ class Vitals:
         if core_runs and self._beat_at is not None:
             silent = now - self._beat_at
             if silent > HUNG:
-                return Verdict(f"its event loop has not answered for {silent:.0f} s", is_core_hung=True)
+                return Verdict(f"gave no sign of life for {silent:.0f} s", is_core_hung=True)
             if silent > 2 * PULSE:
                 return Verdict(f"the core's event loop has not answered for {silent:.0f} s")
             if self._late > LATE:

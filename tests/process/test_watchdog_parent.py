@@ -9,23 +9,30 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from passenger.instance.plan import PLAN_FD_VARIABLE, Plan, to_memory
+from tests.support.activation import get, handing_over, listener
 from tests.support.watchdog import DEADLINE, REPOSITORY, Watchdog, make_plan, registry, running, wait_gone
 
 
 @contextmanager
-def parent_of(plans: list[Plan]) -> Iterator[Watchdog]:
+def parent_of(
+    plans: list[Plan],
+    *,
+    prefix: tuple[str, ...] = (),
+    environ: dict[str, str] | None = None,
+    given: tuple[int, ...] = (),
+) -> Iterator[Watchdog]:
     """A parent of several watchdogs; asked with the tools made for one."""
     ready_r, ready_w = os.pipe()
     output_r, output_w = os.pipe()
     fds = [to_memory(dataclasses.replace(plan, readiness_fd=ready_w)) for plan in plans]
     process = subprocess.Popen(
-        [sys.executable, "-m", "passenger.watchdog.parent"],
-        env={**os.environ, PLAN_FD_VARIABLE: ",".join(map(str, fds))},
-        pass_fds=(*fds, ready_w),
+        [*prefix, sys.executable, "-m", "passenger.watchdog.parent"],
+        env={**os.environ, PLAN_FD_VARIABLE: ",".join(map(str, fds)), **(environ or {})},
+        pass_fds=(*fds, ready_w, *given),
         cwd=REPOSITORY,
         stdin=subprocess.DEVNULL,
         stdout=output_w,
@@ -93,3 +100,30 @@ def test_service_manager_hears_ready_reload_and_stop() -> None:
             assert b"EXTEND_TIMEOUT_USEC=25000000" in (stopping := manager.recv(4096))
             assert stopping.startswith(b"STOPPING=1\n")
             assert watchdog.wait_exit() == 0
+
+
+def test_several_instances_have_one_voice() -> None:
+    """Ready once when both are, a ping when both have pinged; each takes its own of the sockets that were handed over."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(registry())
+        manager = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        manager.bind(f"{folder}/notify")
+        manager.settimeout(DEADLINE)
+        sockets = [stack.enter_context(listener()) for _ in range(3)]
+        ports = [one.getsockname()[1] for one in sockets]
+        plans = [make_plan(folder, name=name, ports=[port]) for name, port in zip(("one", "two"), ports, strict=False)]
+        environ = {"NOTIFY_SOCKET": f"{folder}/notify", "WATCHDOG_USEC": "600000"}
+        fds = [one.fileno() for one in sockets]
+        parent = stack.enter_context(parent_of(plans, prefix=handing_over(fds), environ=environ, given=tuple(fds)))
+        assert parent.wait_ready() == {"ready": True}
+        assert all(get(port) == b"first" for port in ports[:2])
+        parent.wait_line(f"listens on 127.0.0.1:{ports[2]}, and no instance serves it")
+        heard = [manager.recv(4096).decode()]
+        while "WATCHDOG=1" not in heard[-1]:
+            heard.append(manager.recv(4096).decode())
+        assert sum("READY=1" in message for message in heard) == 1
+        assert any("one: 1 application" in message and "two: 1 application" in message for message in heard)
+        parent.signal(signal.SIGTERM)
+        while "STOPPING=1" not in heard[-1]:
+            heard.append(manager.recv(4096).decode())
+        assert parent.wait_exit() == 0

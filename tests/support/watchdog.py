@@ -28,7 +28,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DEADLINE = 60.0
 
 CORE = r"""
-import json, os, socket, subprocess, sys
+import json, os, socket, subprocess, sys, threading
 mode = sys.argv[1]
 launch = json.load(os.fdopen(int(os.environ["PASSENGER_LAUNCH_FD"])))
 channel = socket.socket(fileno=launch["feedback_fd"])
@@ -54,7 +54,12 @@ if mode == "closed":
 if mode == "app":
     app = subprocess.Popen([sys.executable, "-c", "import signal,os; os.write(2, b'app %d\\n' % os.getpid()); signal.pause()"], start_new_session=True, stdin=subprocess.DEVNULL)
 if mode != "unstarted":
-    send(event="beat", late=0.0, started=True, text="1 application, 2 processes, 0 requests queued" if launch["status_wanted"] else "")
+    def beat():
+        send(event="beat", late=0.0, started=True, text="1 application, 2 processes, 0 requests queued" if launch["status_wanted"] else "")
+        clock = threading.Timer(2, beat)
+        clock.daemon = True
+        clock.start()
+    beat()
 send(event="ready")
 if mode == "crashing" or (mode == "crash_after_first" and starts > 1):
     os._exit(9)
@@ -232,7 +237,9 @@ def registry() -> Iterator[str]:
 
 
 @contextmanager
-def running(plan: Plan, *, prefix: tuple[str, ...] = (), environ: dict[str, str] | None = None) -> Iterator[Watchdog]:
+def running(
+    plan: Plan, *, prefix: tuple[str, ...] = (), environ: dict[str, str] | None = None, fds: tuple[int, ...] = ()
+) -> Iterator[Watchdog]:
     """Start a watchdog, hand it over, and see that it is gone afterwards."""
     ready_r, ready_w = os.pipe()
     plan_fd = to_memory(dataclasses.replace(plan, readiness_fd=ready_w))
@@ -240,7 +247,7 @@ def running(plan: Plan, *, prefix: tuple[str, ...] = (), environ: dict[str, str]
     process = subprocess.Popen(
         [*prefix, sys.executable, "-m", "passenger.watchdog"],
         env={**os.environ, PLAN_FD_VARIABLE: str(plan_fd), **(environ or {})},
-        pass_fds=(plan_fd, ready_w),
+        pass_fds=(plan_fd, ready_w, *fds),
         cwd=REPOSITORY,
         stdin=subprocess.DEVNULL,
         stdout=output_w,
