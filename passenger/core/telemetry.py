@@ -31,7 +31,7 @@ from passenger.request.handler import RequestHandler
 from passenger.request.observed import ANSWERED, CUT, DEPARTED, Seen
 from passenger.spawn.journey import Journey
 from passenger.telemetry.courier import Courier
-from passenger.telemetry.records import pack_event, pack_request
+from passenger.telemetry.records import REQUEST, REST, pack_event, pack_fixed
 
 REFUSALS_EVERY: Final = 10.0
 FLUSH: Final = 10.0
@@ -139,8 +139,8 @@ class Telemetry:
         rules = self._rules.get(seen.app)
         if rules is None:
             return seen.pairs
-        trace = seen.span = tracing.begun(seen.pairs, rules.rate, random.random)
-        return tracing.told(seen.pairs, trace) if trace is not None and rules.tells_app else seen.pairs
+        seen.span, pairs = tracing.begun(seen.pairs, rules.rate, random.random)
+        return pairs if rules.tells_app else seen.pairs
 
     def end(self, seen: Seen) -> None:
         """Observer."""
@@ -156,9 +156,12 @@ class Telemetry:
             method = tracing.value_at(pairs, _METHOD)
         path = script + info
         told = self._digests.get(path) or self._digest(path) if rules.paths == "digest" else path[: rules.longest]
+        id_, span, parent, request_id, start = trace
+        texts = b"\0".join((rules.name, method, told, request_id, start))
         self._courier.tell(
-            pack_request(
-                (rules.name, method, told, trace[3], trace[4]),
+            pack_fixed(  # in the order of `records.pack_fixed`, which says what they are
+                REST + len(texts),
+                REQUEST,
                 seen.pid,
                 seen.status,
                 _ENDINGS[seen.ending],
@@ -172,8 +175,11 @@ class Telemetry:
                 seen.begun,
                 seen.served,
                 seen.done,
-                *trace[:3],
+                id_,
+                span,
+                parent,
             )
+            + texts
         )
 
     def _digest(self, path: bytes) -> bytes:

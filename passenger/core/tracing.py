@@ -5,7 +5,7 @@ Rules.
    client can send). Its trace is continued, its word about sampling followed; a malformed one counts as none.
 2. Else the trace has the id of the request, where that is 32 hexadecimal digits (nginx makes such ones), so that logs
    and traces meet; or an id of chance.
-3. The application gets an id of its own as parent, made anew for every request.
+3. The application gets an id as parent that is new for every request: half of the request's, or one of chance.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _START_NAME: Final = b"HTTP_X_REQUEST_START"
 _START: Final = b"\0%b\0" % _START_NAME
 _ID_SIZE: Final = len(_REQUEST_ID)
 _BOTH: Final = _ID_SIZE + 200
+_NEW_HEADER: Final = _HEADER[1:] + b"00-"
 _TRUSTED: Final = b"\0TRUSTED_PROXY\x001\0"
-_NO_TRACE: Final = b"0" * 32
 _NO_PARENT: Final = b"0" * 16
 _SAMPLED: Final = 1
 
@@ -43,31 +43,40 @@ def value_at(pairs: bytes, name: bytes) -> bytes:
     return pairs[start : pairs.index(b"\0", start)]
 
 
-def begun(pairs: bytes, rate: float, chance: Callable[[], float]) -> Trace | None:
-    """The trace of a request, or None when it is not sampled; `chance` gives numbers in [0, 1)."""
+def begun(pairs: bytes, rate: float, chance: Callable[[], float]) -> tuple[Trace | None, bytes]:
+    """The trace of a request, None when it is not sampled; and the head with it, as the application may see it.
+
+    `chance` gives numbers in [0, 1).
+    """
+    header = pairs.find(_HEADER)
+    said = _said(pairs) if header >= 0 else None
+    if said is not None and not int(said[3], 16) & _SAMPLED:
+        return None, pairs
+    if said is None and rate < 1.0 and rate <= chance():
+        return None, pairs
+    request_id, start = _request(pairs)
+    if len(request_id) == 32 and not request_id.translate(None, _HEX) and request_id[16:] != _NO_PARENT:
+        trace, span = request_id, request_id[16:]
+    else:
+        trace, span = b"%032x" % (getrandbits(128) | 1), b"%016x" % (getrandbits(64) | 1)
+    parent = _NO_PARENT
+    if said is not None:
+        trace, parent = said[1], said[2]
+    found = trace, span, parent, request_id, start
+    if header < 0:
+        return found, b"".join((pairs, _NEW_HEADER, trace, b"-", span, b"-01\0"))
+    at = header + len(_HEADER)
+    return found, b"".join((pairs[:at], b"00-", trace, b"-", span, b"-01", pairs[pairs.index(b"\0", at) :]))
+
+
+def _said(pairs: bytes) -> re.Match[bytes] | None:
+    return _PARENT.fullmatch(value_at(pairs, _HEADER)) if _TRUSTED in pairs else None
+
+
+def _request(pairs: bytes) -> tuple[bytes, bytes]:
+    """The id of a request and when the web server began with it: it sends the two together, and they are short."""
     at = pairs.find(_REQUEST_ID)
     if at < 0:
-        request_id, start = b"", value_at(pairs, _START)
-    else:  # the web server sends the two together, and they are short
-        fields = pairs[at + _ID_SIZE : at + _BOTH].split(b"\0", 3)
-        request_id = fields[0]
-        start = fields[2] if len(fields) > 2 and fields[1] == _START_NAME else value_at(pairs, _START)
-    if _TRUSTED in pairs and (said := _PARENT.fullmatch(value_at(pairs, _HEADER))) is not None:
-        if not int(said[3], 16) & _SAMPLED:
-            return None
-        return said[1], b"%016x" % (getrandbits(64) | 1), said[2], request_id, start
-    if rate < 1.0 and rate <= chance():
-        return None
-    is_trace = len(request_id) == 32 and not request_id.translate(None, _HEX) and request_id != _NO_TRACE
-    trace = request_id if is_trace else b"%032x" % (getrandbits(128) | 1)
-    return trace, b"%016x" % (getrandbits(64) | 1), _NO_PARENT, request_id, start
-
-
-def told(pairs: bytes, trace: Trace) -> bytes:
-    """The head that the application sees."""
-    parent = b"00-%b-%b-01" % trace[:2]
-    at = pairs.find(_HEADER)
-    if at < 0:
-        return b"%bHTTP_TRACEPARENT\0%b\0" % (pairs, parent)
-    start = at + len(_HEADER)
-    return pairs[:start] + parent + pairs[pairs.index(b"\0", start) :]
+        return b"", value_at(pairs, _START)
+    fields = pairs[at + _ID_SIZE : at + _BOTH].split(b"\0", 3)
+    return fields[0], fields[2] if len(fields) > 2 and fields[1] == _START_NAME else value_at(pairs, _START)

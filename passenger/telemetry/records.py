@@ -23,8 +23,14 @@ from typing import Any, Final
 
 HEADER: Final = struct.Struct("!IQdd")
 _FIXED: Final = struct.Struct("!IBI3sBB?QQdddddd32s16s16s")
-_pack_fixed = _FIXED.pack
-_SIZE: Final = _FIXED.size - 4
+REST: Final = _FIXED.size - 4
+pack_fixed = _FIXED.pack
+"""The beginning of the entry of a request; called itself, without a function around it, as one is made for each.
+
+REST plus the length of its texts, REQUEST, pid, status (three digits), place in ENDINGS, place in REFUSALS, whether the
+answer was ours, bytes received and sent; times: arrived, asked, granted, begun, served, done; trace, own span, parent
+span. Behind it its texts, joined by NULs: application, method, path, request id, the web server's start.
+"""
 _PREFIX: Final = struct.Struct("!IB")
 REQUEST: Final = 1
 EVENT: Final = 2
@@ -88,14 +94,6 @@ class Packet:
     before: int
     """Records that this core has sent before."""
     records: tuple[Record, ...]
-
-
-def pack_request(texts: tuple[bytes, bytes, bytes, bytes, bytes], *fields: Any) -> bytes:
-    """An entry. `texts`: application, method, path, request id, the web server's start. `fields`: pid, status (three
-    digits), place in ENDINGS, place in REFUSALS, whether the answer was ours, bytes received and sent; times: arrived,
-    asked, granted, begun, served, done; trace, own span, parent span."""
-    tail = b"\0".join(texts)
-    return _pack_fixed(_SIZE + len(tail), REQUEST, *fields) + tail
 
 
 def pack_event(kind: str, app: str, time: float, facts: Mapping[str, Any]) -> bytes:

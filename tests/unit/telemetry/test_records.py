@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from passenger.telemetry.records import (
     HEADER,
     NO_SPAN,
+    REQUEST,
+    REST,
     EventRecord,
     RequestRecord,
     pack,
     pack_event,
-    pack_request,
+    pack_fixed,
     unpack,
 )
 from passenger.telemetry.words import as_object
@@ -30,7 +32,8 @@ def entry(
     times: tuple[float, ...] = (10.0, 10.0, 10.25, 10.5, 10.75, 11.0),
     texts: tuple[bytes, ...] = TEXTS,
 ) -> bytes:
-    return pack_request(texts, 7, b"%d" % status, 0, 0, False, 3, 120, *times, *TRACE)  # type: ignore[arg-type]
+    tail = b"\0".join(texts)
+    return pack_fixed(REST + len(tail), REQUEST, 7, b"%d" % status, 0, 0, False, 3, 120, *times, *TRACE) + tail
 
 
 def only(data: bytes, wall: float = 1000.0, monotonic: float = 10.0) -> RequestRecord:
