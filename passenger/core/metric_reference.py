@@ -31,9 +31,8 @@ not this page.
 listen = "127.0.0.1:9180"
 ```
 
-serves `/metrics` for Prometheus beside the probes, also while applications start and during `drain_delay`. Whoever reaches that
-address may read
-it: keep it off the public network. `admin.metrics = false` takes the page away.
+serves `/metrics` for Prometheus beside the probes, also while applications start and during `drain_delay`. Whoever
+reaches that address may read it: keep it off the public network. `admin.metrics = false` takes the page away.
 
 ```console
 $ curl -s http://127.0.0.1:9180/metrics | grep passenger_queue_length
@@ -60,8 +59,9 @@ FOOT: Final = """
 ## Without Prometheus
 
 The core keeps the last quarter of an hour of each application itself, a point every five seconds, in less than 2 MB
-for 50 applications: `passenger-config api-call series`. It begins with the first question, and ends a quarter of an
-hour after the last one.
+for 50 applications: `passenger-config api-call series` answers with the latest point of each, and with
+`--data '{"app": "blog"}'` with all of one. It begins with the first question, and ends a quarter of an hour after the
+last one.
 
 ## Prometheus and Grafana
 

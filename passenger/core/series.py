@@ -84,25 +84,29 @@ class Series:
             self._look(self._pool.snapshot())  # so that the first point has something to be compared with
             self._timer = self._loop.call_later(STEP, self._tick)
 
-    def since(self, number: int, app: str | None = None) -> dict[str, Any]:
-        """Rows from that number on, of one application or all; `first` is the number of an application's first row."""
+    def of(self, app: str, number: int = 0) -> dict[str, Any]:
+        """The rows of an application from that number on; `first` is the number of the first of them."""
         self.wanted()
-        rings = self._rings if app is None else {name: ring for name, ring in self._rings.items() if name == app}
-        return {
-            "step": STEP,
-            "at": self._clock.wall(),
-            "columns": list(COLUMNS),
-            "next": self.points,
-            "apps": {
-                name: {"first": max(number, ring.first), "rows": ring.since(number)} for name, ring in rings.items()
-            },
-        }
+        ring = self._rings.get(app)
+        if ring is None:
+            return {"first": self.points, "rows": []}
+        return {"first": max(number, ring.first), "rows": ring.since(number)}
+
+    def latest(self) -> dict[str, list[float | None]]:
+        """The last row of every application."""
+        self.wanted()
+        return {name: ring.since(ring.next - 1)[0] for name, ring in self._rings.items() if ring.next > ring.first}
 
     async def verb(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        """Verb `series`: optional `app` and `after`, the `next` of the answer before."""
+        """Verb `series`: with `app` its rows, from `after` on (the `next` of the answer before); else the last of each.
+
+        All rows of all applications at once would hold up the loop.
+        """
         after, app = question.get("after", 0), question.get("app")
         number = after if isinstance(after, int) and 0 <= after <= self.points else 0
-        return {"series": self.since(number, str(app) if app is not None else None)}
+        told = {"latest": self.latest()} if app is None else self.of(str(app), number)
+        head = {"step": STEP, "at": self._clock.wall(), "columns": list(COLUMNS), "next": self.points}
+        return {"series": head | told}
 
     def _tick(self) -> None:
         self._timer = None

@@ -78,7 +78,7 @@ class World:
             observer(seen)
 
     def rows(self, app: str) -> list[dict[str, float | None]]:
-        return [dict(zip(COLUMNS, row, strict=True)) for row in self.series.since(0)["apps"][app]["rows"]]
+        return [dict(zip(COLUMNS, row, strict=True)) for row in self.series.of(app)["rows"]]
 
 
 @contextmanager
@@ -93,7 +93,8 @@ def world(*apps: str) -> Iterator[World]:
 def test_a_point_tells_of_the_time_since_the_one_before() -> None:
     """Rates by the second, percentiles of these five seconds only, and the pool as it is."""
     with world("blog") as house:
-        assert house.series.since(0)["apps"] == {}
+        assert house.series.latest() == {}
+        assert house.series.of("blog") == {"first": 0, "rows": []}
         for _ in range(20):
             house.request("blog", 0.02)
         house.request("blog", 0.02, b"500")
@@ -126,12 +127,12 @@ def test_it_is_bounded_in_time_and_memory() -> None:
             size, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        answer = house.series.since(0)
         assert size < 2_000_000
-        assert answer["next"] == POINTS + 20
-        assert {app["first"] for app in answer["apps"].values()} == {20}
-        assert {len(app["rows"]) for app in answer["apps"].values()} == {POINTS}
-        assert len(house.series.since(POINTS + 18)["apps"]["app7"]["rows"]) == 2
+        assert house.series.points == POINTS + 20
+        assert {house.series.of(name)["first"] for name in names} == {20}
+        assert {len(house.series.of(name)["rows"]) for name in names} == {POINTS}
+        assert len(house.series.of("app7", POINTS + 18)["rows"]) == 2
+        assert house.series.latest().keys() == set(names)
 
 
 def test_it_ends_when_nobody_asks_any_more() -> None:
@@ -152,12 +153,11 @@ def test_applications_come_and_go() -> None:
         house.apps.append("shop")
         house.watch.follow()
         house.pass_steps()
-        answer = house.series.since(0)
-        assert (answer["apps"]["blog"]["first"], answer["apps"]["shop"]["first"]) == (0, 2)
+        assert (house.series.of("blog")["first"], house.series.of("shop")["first"]) == (0, 2)
         house.apps.remove("blog")
         house.watch.follow()
         house.pass_steps()
-        assert house.series.since(0)["apps"].keys() == {"shop"}
+        assert house.series.latest().keys() == {"shop"}
 
 
 def test_figures_are_shared_until_the_last_user_drops_them() -> None:
@@ -179,11 +179,12 @@ def test_the_verb_takes_what_it_is_asked() -> None:
         house.pass_steps(3)
         ask = house.series.verb
         answer = house.loop.run_until_complete(ask({"app": "blog", "after": 2}))["series"]
-        assert answer["apps"].keys() == {"blog"}
-        assert len(answer["apps"]["blog"]["rows"]) == 1
+        assert (answer["first"], len(answer["rows"]), answer["next"], answer["columns"]) == (2, 1, 3, list(COLUMNS))
         for after in (-1, 99, "x", None):
-            answer = house.loop.run_until_complete(ask({"after": after}))["series"]
-            assert len(answer["apps"]["shop"]["rows"]) == 3
+            answer = house.loop.run_until_complete(ask({"app": "shop", "after": after}))["series"]
+            assert len(answer["rows"]) == 3
+        assert house.loop.run_until_complete(ask({"app": "nobody"}))["series"]["rows"] == []
+        assert house.loop.run_until_complete(ask({}))["series"]["latest"].keys() == {"blog", "shop"}
 
 
 @pytest.mark.parametrize(
