@@ -123,7 +123,11 @@ def test_prometheus_scrapes_an_instance_under_load(scraped: tuple[Scraped, Runni
         wait_for(port, 'passenger:request_duration_seconds:p95{app="blog"} > 0')
         wait_for(port, 'passenger:errors:ratio5m{app="shop"} == 1')
         alert = 'ALERTS{alertname="PassengerCrashLoop",app="shop",alertstate="firing"}'
-        wait_until(lambda: fetch(town.port, "/die", host="shop.test") and bool(result(port, alert)), alert, timeout=60)
+        wait_until(
+            lambda: fetch(town.port, "/die", host="shop.test").status > 0 and bool(result(port, alert)),
+            alert,
+            timeout=60,
+        )
         groups = asked(port, "rules")["groups"]
         assert sum(len(group["rules"]) for group in groups) == 23
         assert {rule["health"] for group in groups for rule in group["rules"]} == {"ok"}
