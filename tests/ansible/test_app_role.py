@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +106,8 @@ def test_a_play_that_was_cut_off_is_brought_to_its_end_by_the_next(blog: Deploym
     half = blog.root / "releases" / "cut"
     half.mkdir()
     (half / "left-over").write_text("of the play that was cut off")
+    for path in (half, half / "left-over"):
+        os.chown(path, 65534, 65534)
     (blog.root / "current").unlink()
     (blog.root / "current").symlink_to("releases/cut")
     (blog.root / "switching").write_text(json.dumps({"from": before, "to": "cut"}))
