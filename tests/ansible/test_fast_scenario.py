@@ -6,7 +6,6 @@ Root file systems are bootstrapped once and kept in /var/tmp/passenger-molecule;
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,9 @@ HOST = "bookworm"
 @pytest.fixture(scope="module")
 def scenario() -> Iterator[Played]:
     """The whole sequence, but for its last step: its hosts stay for the tests below."""
+    assert molecule("destroy", "--scenario-name=default", deadline=120).status == 0
     yield molecule("test", "--scenario-name=default", "--destroy=never", deadline=900)
-    for host in ("bookworm", "trixie"):
-        shutil.rmtree(PLACE / "hosts" / host, ignore_errors=True)
+    assert molecule("destroy", "--scenario-name=default", deadline=120).status == 0
 
 
 def converge(*more: str, **variables: Any) -> Played:
