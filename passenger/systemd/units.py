@@ -91,7 +91,7 @@ Description={description}
 Wants=network-online.target
 After=network-online.target
 StartLimitIntervalSec=300
-StartLimitBurst=5
+StartLimitBurst=20
 
 [Service]
 Type=notify
@@ -103,7 +103,7 @@ ExecStart={program} start --config {config}
 ExecReload={program} validate --no-environment {config}
 ExecReload={program} reload --all
 Restart=on-failure
-RestartSec=1
+RestartSec=200ms
 RestartPreventExitStatus=78
 WatchdogSec=30
 WatchdogSignal=SIGKILL
