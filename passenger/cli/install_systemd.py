@@ -139,8 +139,8 @@ def _notes(
     """What is left to do."""
     notes = []
     low = [address for address in addresses if int(address.rpartition(":")[2]) < LOWEST_FREE_PORT]
-    if low and not has_socket and not {"low-ports", "per-app-users"} & set(dropins):
-        notes.append(f"warning: {low[0]} cannot be bound by user {user}: use --socket, or --with low-ports")
+    if low and not has_socket and "low-ports" not in dropins:
+        notes.append(f"warning: {low[0]} cannot be bound by the service: use --socket, or --with low-ports")
     if is_here and SystemAccounts().user(user) is None and not user.isdigit():
         notes.append(f"hint: useradd --system --user-group --home-dir /var/lib/passenger {user}")
     enabled = f"{placement.SOCKET} {placement.SERVICE}" if has_socket else placement.SERVICE

@@ -158,12 +158,15 @@ TasksAccounting=yes
 
 
 PER_APP_USERS: Final = """\
-# Applications run as users of their own: the core keeps root, with nothing of it but what switching users takes. It sees
-# their processes in spite of ProtectProc=invisible because it is in group root, to which that does not apply.
+# Applications run as users of their own: the core keeps root, with nothing of it but what switching users takes. It
+# sees their processes in spite of ProtectProc=invisible because it is in group root, to which that does not apply.
+# AmbientCapabilities: without it systemd 257 takes CAP_SETUID from a service of root's that has a filter of system
+# calls. Nobody inherits it: the kernel clears it when root becomes somebody else.
 [Service]
 User=root
 Group=root
-CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_CHOWN CAP_KILL CAP_DAC_OVERRIDE CAP_NET_BIND_SERVICE
+AmbientCapabilities=CAP_SETUID
+CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_CHOWN CAP_KILL CAP_DAC_OVERRIDE
 SystemCallFilter=
 SystemCallFilter=@system-service
 """

@@ -84,7 +84,19 @@ def test_validate_reads_what_the_unit_promises(make: object) -> None:
 def test_with_users_of_applications_validate_lets_them_be() -> None:
     target = read_systemd(units.service(SETTINGS) + units.dropin("per-app-users"), "passenger.service")
     assert not target.no_switching.value
+    assert target.no_low_ports.value, "they need passenger.socket, or the drop-in for them"
+
+
+def test_users_of_applications_and_low_ports_go_together() -> None:
+    both = units.dropin("low-ports") + units.dropin("per-app-users")
+    target = read_systemd(units.service(SETTINGS) + both, "passenger.service")
+    assert not target.no_switching.value
     assert not target.no_low_ports.value
+
+
+def test_systemd_257_leaves_the_right_to_switch_users() -> None:
+    """It took CAP_SETUID from the service of a booted Debian 13: nginx had no workers, no application could start."""
+    assert "CAP_SETUID" in " ".join(keys(units.dropin("per-app-users"))["AmbientCapabilities"])
 
 
 def test_a_socket_names_every_address_and_both_families_stay_apart() -> None:
