@@ -236,6 +236,7 @@ def test_probes_and_nothing_else_on_the_admin_address(site: Site) -> None:
         404,
         404,
     ]
+    assert "\npassenger_ready 1.0\n" in fetch(site.admin, "/metrics").text
 
 
 class InBackground:
