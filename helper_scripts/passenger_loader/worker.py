@@ -26,7 +26,7 @@ from .response import DIGITS, Response
 try:
     from _operator import _compare_digest as compare_digest  # what `hmac` gives out, without loading OpenSSL
 except ImportError:
-    from hmac import compare_digest
+    from hmac import compare_digest  # type: ignore[no-redef]  # the same one
 
 TYPE_CHECKING = False  # what type checkers take for true; importing `typing` would cost every start some milliseconds
 if TYPE_CHECKING:
