@@ -50,7 +50,7 @@ class Loop:
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
-        self._running = False
+        self._is_stopped = False
 
     def watch(self, fd: int, events: int, call: Callable[[int], None]) -> None:
         """Call with the ready events; replaces what was watched before."""
@@ -69,12 +69,12 @@ class Loop:
         return timer
 
     def run(self) -> None:
-        self._running = True
-        while self._running:
+        """Until `stop`, which may have come before: a start can fail on its first step."""
+        while not self._is_stopped:
             self._turn()
 
     def stop(self) -> None:
-        self._running = False
+        self._is_stopped = True
 
     def close(self) -> None:
         self._selector.close()

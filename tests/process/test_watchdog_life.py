@@ -35,6 +35,17 @@ def test_core_that_ends_without_acknowledging_is_the_error_state() -> None:
         assert not Path(watchdog.paths.root).exists()
 
 
+def test_core_that_cannot_be_executed_is_the_error_state() -> None:
+    """A program that the core's user may not run: the reason is told, exit 1, nothing is left behind."""
+    with registry() as folder:
+        program = Path(folder) / "program"
+        program.write_text("#!/bin/sh\n")
+        with running(make_plan(folder, core_argv=[str(program)])) as watchdog:
+            assert "Permission denied" in watchdog.wait_ready()["error"]
+            assert watchdog.wait_exit() == 1
+        assert not Path(watchdog.paths.root).exists()
+
+
 def test_core_that_reports_failure_is_quoted() -> None:
     """The core's own reason reaches the starter."""
     with registry() as folder, running(make_plan(folder, mode="failed")) as watchdog:
