@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from passenger.errors import HostError
-from passenger.instance.plan import PLAN_FD_VARIABLE, Plan, to_memory
+from passenger.instance.plan import Plan, to_memory
 from passenger.instance.programs import python_module
+from passenger.instance.variables import PLAN_FD_VARIABLE
 
 
 def become_watchdog(plans: Sequence[Plan], environ: Mapping[str, str]) -> NoReturn:

@@ -17,8 +17,8 @@ import signal
 import socket
 from collections.abc import Mapping, MutableMapping, Sequence
 
-from passenger.instance.early_launch import EARLY_CORE_VARIABLE, EARLY_FD_VARIABLE
 from passenger.instance.programs import python_module
+from passenger.instance.variables import EARLY_CORE_VARIABLE, EARLY_FD_VARIABLE
 from passenger.watchdog.child import DEFAULTED
 from passenger.watchdog.environment import PRIVATE
 

@@ -37,9 +37,10 @@ from passenger.core.sizing import pool_size
 from passenger.core.telemetry import Telemetry
 from passenger.core.traffic_verbs import TrafficVerbs
 from passenger.errors import EXIT_FAILED, PassengerError
-from passenger.instance.early_launch import EARLY_FD_VARIABLE, receive_launch
-from passenger.instance.plan import LAUNCH_FD_VARIABLE, CoreLaunch, from_descriptor
+from passenger.instance.early_launch import receive_launch
+from passenger.instance.plan import CoreLaunch, from_descriptor
 from passenger.instance.roles import Roles
+from passenger.instance.variables import EARLY_FD_VARIABLE, LAUNCH_FD_VARIABLE
 from passenger.journal import journal_behind
 from passenger.log import Log
 from passenger.pool.limits import PoolLimits

@@ -31,3 +31,4 @@ def settle_memory() -> None:
     gc.collect()
     give_back()
     gc.freeze()
+    gc.enable()  # `__main__` has it disabled while all this is made

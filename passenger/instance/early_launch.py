@@ -16,12 +16,6 @@ from typing import Final
 
 from passenger.instance.plan import CoreLaunch, from_descriptor, to_memory
 
-EARLY_FD_VARIABLE: Final = "PASSENGER_EARLY_FD"
-"""Environment variable with the number of the core's end of the channel (for the core)."""
-
-EARLY_CORE_VARIABLE: Final = "PASSENGER_EARLY_CORE"
-"""`PID FD`: the core's process, and the other end (for the watchdog)."""
-
 MOST_SOCKETS: Final = 16
 
 

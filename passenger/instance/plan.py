@@ -15,15 +15,9 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from passenger.instance.router_launch import RouterLaunch
-
-PLAN_FD_VARIABLE: Final = "PASSENGER_PLAN_FD"
-"""Environment variable with the number of the descriptor that holds a Plan (for the watchdog)."""
-
-LAUNCH_FD_VARIABLE: Final = "PASSENGER_LAUNCH_FD"
-"""The same for a CoreLaunch (for the core)."""
 
 T = TypeVar("T")
 

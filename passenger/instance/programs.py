@@ -8,9 +8,9 @@ Rules.
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.machinery import PathFinder
-from pathlib import Path
 
 _FROM_CHECKOUT = (
     "import runpy, sys; sys.path.insert(0, sys.argv[1]); module = sys.argv[2]; del sys.argv[1:3]; "
@@ -22,8 +22,8 @@ def python_module(module: str) -> list[str]:
     """The beginning of a command line that runs a module of this package as a program."""
     if _found_without_first_entry():
         return [sys.executable, "-P", "-m", module]
-    package = Path(__file__).resolve().parents[1]
-    return [sys.executable, "-P", "-c", _FROM_CHECKOUT, str(package.parent), module]
+    folder = os.path.realpath(__file__).rsplit("/", 3)[0]
+    return [sys.executable, "-P", "-c", _FROM_CHECKOUT, folder, module]
 
 
 def _found_without_first_entry() -> bool:

@@ -13,9 +13,8 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 FIRST_FD: Final = 3
 OWN_FDS: Final = "PASSENGER_LISTEN_FDS"
@@ -30,15 +29,14 @@ VARIABLES: Final = (
 Address = tuple[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """What this process was given."""
 
     notify_address: str = ""
     notify_fd: int | None = None
     ping_within: float | None = None
     """Seconds within which the service manager wants a ping; None = it wants none."""
-    listen_fds: list[int] = field(default_factory=list)
+    listen_fds: Sequence[int] = ()
 
 
 def given(environ: Mapping[str, str], pid: int) -> Given:

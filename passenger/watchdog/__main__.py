@@ -2,10 +2,13 @@
 
 `dataclasses` imports `inspect` for a case that does not arise here (the docstring of a class without one), which
 would cost the watchdog a megabyte for life. So a stand-in takes its place until somebody really asks it something.
+
+The garbage collector begins when the watchdog stands (`main`): what is loaded stays, and looking through it takes time.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from types import ModuleType
@@ -25,6 +28,7 @@ class _NotYetImported(ModuleType):
         return getattr(importlib.import_module(self.__name__), attribute)
 
 
+gc.disable()
 sys.modules.setdefault("inspect", _NotYetImported("inspect"))
 
 from passenger.watchdog.main import main  # noqa: E402 - after the stand-in is in place

@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from passenger.errors import HostError
 from passenger.instance.early_launch import send_launch
-from passenger.instance.plan import LAUNCH_FD_VARIABLE, CoreLaunch, Plan, to_memory
+from passenger.instance.plan import CoreLaunch, Plan, to_memory
+from passenger.instance.variables import LAUNCH_FD_VARIABLE
 from passenger.watchdog.channel import Channel
 from passenger.watchdog.child import Child, Reaper, describe, runs_as
 from passenger.watchdog.early_core import BegunCore, early_core

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from passenger.instance.early_launch import EARLY_CORE_VARIABLE, EARLY_FD_VARIABLE
-from passenger.instance.plan import LAUNCH_FD_VARIABLE, PLAN_FD_VARIABLE
+from passenger.instance.variables import EARLY_CORE_VARIABLE, EARLY_FD_VARIABLE, LAUNCH_FD_VARIABLE, PLAN_FD_VARIABLE
 from passenger.posix.activation import VARIABLES
 
 PRIVATE: Final = (PLAN_FD_VARIABLE, LAUNCH_FD_VARIABLE, EARLY_FD_VARIABLE, EARLY_CORE_VARIABLE, *VARIABLES)
@@ -19,8 +17,7 @@ PROTECTED_SCORE: Final = -900
 """oom_score_adj of a watchdog that may lower it: when memory runs out, an application goes first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What children are started with."""
 
     child_environ: dict[str, str]

@@ -13,7 +13,8 @@ from typing import Final
 from passenger.clock import Clock, SystemClock
 from passenger.errors import EXIT_FAILED, PassengerError
 from passenger.instance.pidfile import pid_file
-from passenger.instance.plan import PLAN_FD_VARIABLE, Plan, from_descriptor
+from passenger.instance.plan import Plan, from_descriptor
+from passenger.instance.variables import PLAN_FD_VARIABLE
 from passenger.journal import journal_behind
 from passenger.log import Log
 from passenger.posix.activation import Given, given, keep_from_children
@@ -92,6 +93,7 @@ def _live(
             gc.collect()
             give_back()
             gc.freeze()
+            gc.enable()  # `__main__` has it disabled while all this is made
             loop.run()
         return supervisor.status
 

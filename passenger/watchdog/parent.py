@@ -22,8 +22,9 @@ from typing import Final
 from passenger.clock import Clock, SystemClock
 from passenger.errors import EXIT_FAILED, HostError
 from passenger.instance.pidfile import pid_file
-from passenger.instance.plan import PLAN_FD_VARIABLE, Listen, Plan, from_descriptor, to_memory
+from passenger.instance.plan import Listen, Plan, from_descriptor, to_memory
 from passenger.instance.programs import python_module
+from passenger.instance.variables import PLAN_FD_VARIABLE
 from passenger.journal import journal_behind
 from passenger.log import Log
 from passenger.posix.activation import OWN_FDS, OWN_NOTIFY, VARIABLES, Given, addresses_of, given, keep_from_children

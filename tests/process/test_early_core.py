@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from passenger.cli.early_core import begin_core
-from passenger.instance.early_launch import EARLY_CORE_VARIABLE, EARLY_FD_VARIABLE
+from passenger.instance.variables import EARLY_CORE_VARIABLE, EARLY_FD_VARIABLE
 from passenger.watchdog.early_core import early_core
 from tests.support.commands import clean_environment
 from tests.support.watchdog import kill, make_plan, registry, running, wait_gone

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from passenger.instance.plan import PLAN_FD_VARIABLE, Plan, to_memory
+from passenger.instance.plan import Plan, to_memory
+from passenger.instance.variables import PLAN_FD_VARIABLE
 from tests.support.activation import get, handing_over, listener
 from tests.support.watchdog import DEADLINE, REPOSITORY, Watchdog, make_plan, registry, running, wait_gone
 

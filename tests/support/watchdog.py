@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from passenger.config.paths import InstancePaths
-from passenger.instance.plan import PLAN_FD_VARIABLE, Listen, Plan, to_memory
+from passenger.instance.plan import Listen, Plan, to_memory
+from passenger.instance.variables import PLAN_FD_VARIABLE
 from passenger.webserver.binary import find
 from passenger.wire.control import Decoder, encode
 
