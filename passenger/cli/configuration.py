@@ -117,11 +117,11 @@ def accepted(loaded: Loaded) -> Valid:
     return Valid(loaded.config, loaded.document)
 
 
-def validation_host() -> Host:
-    """This machine, for the E4xx checks."""
+def validation_host(*, only_looks: bool = False) -> Host:
+    """This machine, for the E4xx checks; `only_looks` for a command after which nothing is started."""
     from passenger.config.host import SystemHost
 
-    return SystemHost(bounds_here)
+    return SystemHost(bounds_here, only_looks=only_looks)
 
 
 def bounds_here() -> Bounds:

@@ -82,7 +82,9 @@ def _loaded(file: str | None, sets: tuple[str, ...]) -> Loaded | None:
     from passenger.cli.own_ports import ports_of_file
 
     own_ports = ports_of_file(str(Path(cwd) / file), environ=os.environ, euid=os.geteuid())
-    return judge(file, cwd=cwd, flags=sets, environ=os.environ, host=validation_host(), own_ports=own_ports)
+    return judge(
+        file, cwd=cwd, flags=sets, environ=os.environ, host=validation_host(only_looks=True), own_ports=own_ports
+    )
 
 
 def _configuration(loaded: Loaded | None) -> Iterator[Finding]:

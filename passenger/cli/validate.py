@@ -75,7 +75,7 @@ def validate(
     text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if file == STDIN else None
     name = STDIN if text is not None else find_file(file, cwd=cwd)
     place, problems = read_target(target, manifest, service)
-    host = None if no_environment or target in {"kubernetes", "container"} else validation_host()
+    host = None if no_environment or target in {"kubernetes", "container"} else validation_host(only_looks=True)
     own_ports = _own_ports(name, cwd) if host else None
     loaded = judge(
         name, text=text, environ=os.environ, flags=sets, cwd=cwd, host=host, own_ports=own_ports, target=place

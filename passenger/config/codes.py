@@ -92,6 +92,7 @@ _HOST: Final = {
     "W402": "a listener on IPv6 may hold the port on IPv4 as well",
     "W403": "everybody may change the configuration file that root acts on",
     "W420": "the memory limits allow more than there is",
+    "W404": "root checks for an instance that another user starts",
 }
 
 CODES: Final[Mapping[str, str]] = MappingProxyType({**READING_CODES, **_SHAPE, **_CROSS, **_HOST, **TARGET_CODES})

@@ -65,6 +65,11 @@ class Host(Protocol):
     @property
     def myself(self) -> Person: ...
     @property
+    def only_looks(self) -> bool:
+        """Nothing will be started by whoever asks: root may ask about an instance that another user starts."""
+        ...
+
+    @property
     def interpreter(self) -> str:
         """The Python that runs Passenger, and loaders of applications that name no other."""
         ...
@@ -143,7 +148,7 @@ def check(
         if built.is_whole("apps", name) and known and instance in built.config.instances:
             apps.check(name, app, built.config.instances[instance].core)
     whole_apps = {name: app for name, app in built.config.apps.items() if built.is_whole("apps", name)}
-    check_caches(document, whole_apps, findings, me=host.myself, access=access)
+    check_caches(document, whole_apps, findings, host=host, access=access)
     check_limits(
         document, {name: app for name, app in built.config.apps.items() if built.is_whole("apps", name)}, findings, host
     )
@@ -152,8 +157,13 @@ def check(
 class SystemHost:
     """This machine. `bounds` is asked when an application has limits."""
 
-    def __init__(self, bounds: Callable[[], Bounds] = Bounds) -> None:
+    def __init__(self, bounds: Callable[[], Bounds] = Bounds, *, only_looks: bool = False) -> None:
         self._bounds = bounds
+        self._only_looks = only_looks
+
+    @property
+    def only_looks(self) -> bool:
+        return self._only_looks
 
     @property
     def myself(self) -> Person:

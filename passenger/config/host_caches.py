@@ -14,7 +14,7 @@ from passenger.config.access import Access
 from passenger.config.cross import app_key
 from passenger.config.document import Document
 from passenger.config.findings import Findings
-from passenger.config.host import Person
+from passenger.config.host import Host, Person
 from passenger.config.model import App
 from passenger.log import printable
 
@@ -24,12 +24,14 @@ _STICKY: Final = 0o1000
 
 
 def check_caches(
-    document: Document, apps: Mapping[str, App], findings: Findings, *, me: Person, access: Access
+    document: Document, apps: Mapping[str, App], findings: Findings, *, host: Host, access: Access
 ) -> None:
     """Report folders that a cache cannot be in."""
+    me = host.myself
+    for_others = host.only_looks and me.uid == 0
     for name, app in apps.items():
         folder, path = app.cache.folder, app_key(document, name, "cache", "folder")
-        if path is not None and folder is not None and (problem := _problem(folder, me, access)):
+        if path is not None and folder is not None and (problem := _problem(folder, me, access, for_others=for_others)):
             findings.add(
                 "E450",
                 path,
@@ -39,14 +41,14 @@ def check_caches(
             )
 
 
-def _problem(folder: str, me: Person, access: Access) -> str:
+def _problem(folder: str, me: Person, access: Access, *, for_others: bool) -> str:
     try:
         facts = access.facts(folder)
         if facts is None:
             return "it does not exist"
         if not facts.is_folder:
             return "it is not a folder"
-        if facts.uid != me.uid:
+        if facts.uid != me.uid and not for_others:
             return f"it belongs to user {facts.uid}, not to {me.name}"
         if facts.mode & _OTHERS_WRITE:
             return f"others may write to it (mode {facts.mode & 0o7777:04o})"

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from posixpath import basename, dirname, join
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 from passenger.config.access import Access
 from passenger.config.cross import listeners
@@ -41,6 +41,7 @@ class InstanceChecks:
         self._findings = findings
         self._host = host
         self._me = host.myself
+        self._for_others = host.only_looks and host.myself.uid == 0
         self._access = access
         self._environ = environ
 
@@ -93,12 +94,22 @@ class InstanceChecks:
         me = self._me
         registry = registry_dir(instance.registry_dir, environ=self._environ, euid=me.uid)
         problem = self._registry_problem(registry)
+        at: Literal["value", "table"] = "value" if instance.registry_dir else "table"
+        if not problem and (owner := self._other_owner(registry)):
+            self._findings.add(
+                "W404",
+                path,
+                f"the registry {printable(registry)} belongs to {owner}, and this was checked for root",
+                at=at,
+                label=f"an instance of {owner} would lie here",
+                help=f"to check what {owner} may do, run it as that user; root itself could not start an instance here",
+            )
         if problem:
             self._findings.add(
                 "E413",
                 path,
                 f"the registry {printable(registry)} cannot be used: {problem}",
-                at="value" if instance.registry_dir else "table",
+                at=at,
                 label="instance directories would lie here" if instance.registry_dir else "uses the default registry",
                 help=f"use a folder that belongs to {me.name} and that nobody else may write to",
             )
@@ -109,13 +120,21 @@ class InstanceChecks:
             facts = self._access.facts(registry)
             if facts is not None and not facts.is_folder:
                 return "it is not a folder"
-            if facts is not None and facts.uid != me.uid:
+            if facts is not None and facts.uid != me.uid and not self._for_others:
                 return f"it belongs to user {facts.uid}, not to {me.name}"
             if facts is not None and facts.mode & _OTHERS_WRITE:
                 return f"others may write to it (mode {facts.mode & 0o7777:04o})"
             return self._open_door(dirname(registry), exists=facts is not None)
         except PermissionError:
             return f"{me.name} cannot get there"
+
+    def _other_owner(self, registry: str) -> str:
+        """Who else than we would start the instance, when root only looks; "" otherwise."""
+        facts = self._access.facts(registry) if self._for_others else None
+        if facts is None or facts.uid == self._me.uid:
+            return ""
+        person = self._access.person_by_id(facts.uid)
+        return f"user {person.name if person else facts.uid}"
 
     def _open_door(self, folder: str, *, exists: bool) -> str:
         """A folder above in which anybody may rename things, or one that we cannot make the registry in."""

@@ -4,7 +4,8 @@ Rules.
 1. Stages: reading (E1xx), shape (E2xx), contradictions (E3xx), this host (E4xx), the place where it is to run (E5xx).
    All mistakes of a stage are reported together; a later stage speaks only about parts in which no earlier one found a
    mistake.
-2. `validate`, `start` and `reload` all go through here: what one accepts, the others accept.
+2. `validate`, `start` and `reload` all go through here: what one accepts, the others accept. But root may
+   validate what another user will start (`Host.only_looks`): a registry that is not root's keeps only root from it.
 3. Nothing is written, bound or logged, and no right is needed but to read the files.
 """
 

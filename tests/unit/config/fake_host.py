@@ -47,6 +47,7 @@ class FakeHost:
     closed_to_us: frozenset[str] = frozenset()
     low_ports: bool = True
     packages: frozenset[str] = frozenset()
+    only_looks: bool = False
     limits: Bounds = field(default_factory=Bounds)
     interpreter: str = "/usr/bin/python3"
     helper_scripts: str = "/usr/share/passenger/helper_scripts"
@@ -196,6 +197,9 @@ def named(name: str) -> FakeHost:
         host.files["/run/passenger"] = folder(0o777)
     elif name == "foreign-registry":
         host.files["/run/passenger"] = folder(0o755, 1000, 1000)
+    elif name == "foreign-registry-looked-at":
+        host.files["/run/passenger"] = folder(0o755, 1000, 1000)
+        host.only_looks = True
     else:
         raise KeyError(name)
     return replace(host)

@@ -284,6 +284,22 @@ def test_registry_of_the_environment() -> None:
     assert _codes(APP, machine(), PASSENGER_INSTANCE_REGISTRY_DIR="/run/p" + "x" * 100) == ["E414"]
 
 
+def test_root_that_only_looks_accepts_what_another_user_owns() -> None:
+    """Registry and cache of a service's user, and nothing that strangers may write to."""
+    host = machine()
+    host.files["/run/passenger"] = host.files["/var/cache/blog"] = folder(0o755, 1000, 1000)
+    host.files["/var/cache"] = folder()
+    text = APP + "cache.folder = '/var/cache/blog'\n"
+    assert _codes(text, host) == ["E413", "E450"]
+    host.only_looks = True
+    assert _codes(text, host) == ["W404"]
+    host.files["/run/passenger"] = host.files["/var/cache/blog"] = folder(0o775, 1000, 1000)
+    assert _codes(text, host) == ["E413", "E450"]
+    host.myself = NOBODY
+    host.files["/run/passenger"] = folder(0o755, 1000, 1000)
+    assert _codes(APP, host, PASSENGER_INSTANCE_REGISTRY_DIR="/run/passenger") == ["E413"]
+
+
 def test_sticky_folder_above_the_registry_is_fine() -> None:
     """Below /tmp nobody can rename another's folder."""
     assert _codes(APP, machine(), PASSENGER_INSTANCE_REGISTRY_DIR="/tmp/passenger-0") == []
