@@ -23,11 +23,10 @@ from pathlib import Path
 from typing import Final
 
 from passenger.errors import HostError
+from passenger.watchdog.child import STOPPING
 
-FOLDER: Final = "/docker-entrypoint.d"
 TIMEOUT_VARIABLE: Final = "PASSENGER_HOOK_TIMEOUT"
 TIMEOUT: Final = 60.0
-STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 _READ: Final = '. "$0" && exec env -0 >&3'
 

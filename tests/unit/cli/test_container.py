@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from passenger.cli.container import CANNOT_EXECUTE, NOT_FOUND, NOTHING, ProgramMissingError, additions, start_arguments
+from passenger.cli.container import CANNOT_EXECUTE, NOT_FOUND, ProgramMissingError
 from passenger.cli.container_hooks import find_hooks
+from passenger.cli.container_start import NOTHING, additions, start_arguments
 from passenger.cli.filed_secrets import read_filed
 from passenger.cli.start import start
 from passenger.errors import HostError, InvalidConfigurationError
