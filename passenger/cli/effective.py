@@ -2,7 +2,7 @@
 
 Rules.
 1. The data is a configuration file's: written as TOML and read again, it gives the same configuration (but secrets).
-2. A secret value is the text `<secret>`; nothing else about it is said.
+2. A secret value, and that of a key that is always secret, is the text `<secret>`; nothing else about it is said.
 3. What env files set is left out: `env_files` names them.
 4. Keys that are worked out at run time (default None) are left out: there is nothing true to show.
 """
@@ -77,6 +77,8 @@ def _table(table: Any) -> dict[str, Any]:
 
 def shown_value(spec: KeySpec, value: Any) -> Any:
     """A value of the model as the file would have it."""
+    if spec.key.secret:
+        return SECRET
     match spec.kind:
         case "duration":
             return duration_text(value)

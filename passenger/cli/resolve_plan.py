@@ -20,6 +20,7 @@ import click
 
 from passenger.cli.configuration import validation_host
 from passenger.cli.differences import as_json
+from passenger.cli.limit_origins import with_limits
 from passenger.cli.own_ports import ports_of_file
 from passenger.cli.planning import make_plan
 from passenger.cli.resolution import find_source, resolve
@@ -69,7 +70,7 @@ def resolve_plan(
     before, after = _running_config(running), of_instance(resolution.config, instance)
     applicable, waiting = held_back(before, after)
     plan = make_plan(
-        applicable,
+        with_limits(applicable, resolution.document),
         host=planning_host(),
         config_files=resolution.files,
         reload_argv=reload_argv(request, instance),

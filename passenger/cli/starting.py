@@ -14,6 +14,7 @@ from passenger.cli import outputs
 from passenger.cli.becoming import become_watchdog
 from passenger.cli.configuration import validation_host
 from passenger.cli.daemon import run_in_background
+from passenger.cli.limit_origins import with_limits
 from passenger.cli.own_ports import is_same_file, ports_of_file
 from passenger.cli.planning import make_plan
 from passenger.cli.resolution import Resolution, Source, find_source, resolve
@@ -53,7 +54,7 @@ def make_plans(request: StartRequest, source: Source) -> list[Plan]:
     host = planning_host()
     return [
         make_plan(
-            of_instance(resolution.config, name),
+            with_limits(of_instance(resolution.config, name), resolution.document),
             host=host,
             config_files=resolution.files,
             reload_argv=reload_argv(request, name),

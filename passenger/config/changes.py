@@ -42,6 +42,9 @@ INSTANCE_BOTH: Final = (("log_level",), ("watchdog", "drain_delay"), ("watchdog"
 
 LISTEN_KEYS: Final = frozenset({("nginx", "listen"), ("admin", "listen")})
 
+CORE_ONLY: Final = (("admin", "actions"), ("admin", "token"))
+"""Keys in tables of nginx's that it knows nothing of."""
+
 UNMOVABLE: Final = ("registry_dir",)
 """Not held back: a reload that would move the instance is refused by who knows where it is."""
 
@@ -126,7 +129,7 @@ def _of_instance(path: Path, reload: str, old: Any, new: Any) -> tuple[Effect, .
         return ("instance restart needed",)
     if path in LISTEN_KEYS:
         return ("nginx reloads",) if _addresses(old) == _addresses(new) else ("listeners change", "nginx reloads")
-    if path[:1] in INSTANCE_NGINX:
+    if path[:1] in INSTANCE_NGINX and path not in CORE_ONLY:
         return ("nginx reloads",)
     return ("applies live", "nginx reloads") if path in INSTANCE_BOTH else ("applies live",)
 

@@ -49,6 +49,7 @@ _CROSS: Final = {
     "E314": "a listener of PROXY protocol without anybody to take it from",
     "E315": "an application's user or group is among the readers of its instance",
     "E316": "the program of a hook is no absolute path",
+    "E317": "the dashboard lets somebody act without a token, or the token is too weak",
     "E340": "a limit of memory is not below the one that ends processes",
     "E341": "a limit leaves nothing to the application",
     "E350": "a cache without the buffers that it is filled from",
@@ -91,8 +92,8 @@ _HOST: Final = {
     "W401": "the kernel's limit of waiting connections is low",
     "W402": "a listener on IPv6 may hold the port on IPv4 as well",
     "W403": "everybody may change the configuration file that root acts on",
-    "W420": "the memory limits allow more than there is",
     "W404": "root checks for an instance that another user starts",
+    "W420": "the memory limits allow more than there is",
 }
 
 CODES: Final[Mapping[str, str]] = MappingProxyType({**READING_CODES, **_SHAPE, **_CROSS, **_HOST, **TARGET_CODES})

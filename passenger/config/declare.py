@@ -32,6 +32,8 @@ class Key:
     pattern_help: str = ""
     example: Any = None
     default_doc: str = ""
+    secret: bool = False
+    """Never shown, wherever it comes from."""
 
 
 def key(
@@ -49,6 +51,7 @@ def key(
     pattern_help: str = "",
     example: Any = None,
     default_doc: str = "",
+    secret: bool = False,
 ) -> Any:
     """Declare one key. `table` makes a nested table whose own defaults apply; no default makes the key required."""
     metadata = {
@@ -64,6 +67,7 @@ def key(
             pattern_help=pattern_help,
             example=example,
             default_doc=default_doc,
+            secret=secret,
         )
     }
     if table is not None:

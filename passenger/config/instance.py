@@ -226,8 +226,8 @@ class Admin:
     """`[instances.NAME.admin]`: probes for load balancers, and who may look at the instance."""
 
     listen: str | None = key(
-        "Address of `/livez`, `/readyz`, `/startupz` and `/metrics`. Left out: no such listener. Keep it off the "
-        "public network.",
+        "Address of `/livez`, `/readyz`, `/startupz`, `/metrics` and `/dashboard`. Left out: no such listener. Keep it "
+        "off the public network.",
         default=None,
         reload="live",
         example="127.0.0.1:9180",
@@ -238,6 +238,24 @@ class Admin:
         "Serve `/metrics` for Prometheus there. Nothing is counted for it before it was asked for once.",
         default=True,
         reload="live",
+    )
+    dashboard: bool = key(
+        "Serve `/dashboard` there: a page that shows what goes on. Nothing is kept for it before somebody looks.",
+        default=True,
+        reload="live",
+    )
+    actions: bool = key(
+        "Who knows `token` may restart, pause and resume applications on the dashboard. Otherwise it only shows.",
+        default=False,
+        reload="live",
+    )
+    token: str | None = key(
+        "For `actions`, and for what applications wrote when they failed to start: at least 16 characters without "
+        'spaces. `{ file = "..." }` or `{ credential = "..." }` keeps it out of this file. None: neither is to be had.',
+        default=None,
+        reload="live",
+        secret=True,
+        example="at-least-16-characters",
     )
     readers: tuple[str, ...] = key(
         "Users and groups that may look at the instance (`status`, `health`, `top`), and change nothing. One group and "

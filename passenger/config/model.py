@@ -28,7 +28,7 @@ from passenger.config.patterns import ENV_GLOB_PATTERN
 from passenger.config.telemetry import AppTelemetry
 from passenger.config.units import MIB
 
-__all__ = ["App", "AppInherit", "AppNginx", "Config", "EnvValue", "InstanceConfig", "of_instance"]
+__all__ = ["App", "AppInherit", "AppNginx", "Config", "EnvValue", "InstanceConfig", "ShownLimit", "of_instance"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +109,17 @@ class Config:
     apps: Mapping[str, App] = key("Applications, by name.", default=NO_TABLE)
 
 
+@dataclass(frozen=True, slots=True)
+class ShownLimit:
+    """A limit as people are shown it. `app` is "" for one of the instance."""
+
+    app: str
+    key: str
+    value: str
+    origin: str
+    """Where the configuration has it from."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceConfig:
     """What one instance is started with: itself and its applications (`App.instance` == `name` for all of them)."""
@@ -116,6 +127,8 @@ class InstanceConfig:
     name: str
     instance: Instance
     apps: Mapping[str, App]
+    limits: tuple[ShownLimit, ...] = ()
+    """For the dashboard; whoever decides reads the values themselves."""
 
 
 def of_instance(config: Config, name: str) -> InstanceConfig:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
+from passenger.config.declare import Key
 from passenger.config.model import EnvValue
 
 T = TypeVar("T")
@@ -25,12 +26,21 @@ def encode(value: Any, *, secrets: bool) -> Any:
         shown = None if value.secret and not secrets else value.value
         return {"value": shown, "secret": value.secret, "origin": value.origin}
     if is_dataclass(value):
-        return {f.name: encode(getattr(value, f.name), secrets=secrets) for f in fields(value)}
+        return {
+            f.name: None if is_hidden(f) and not secrets else encode(getattr(value, f.name), secrets=secrets)
+            for f in fields(value)
+        }
     if isinstance(value, Mapping):
         return {name: encode(item, secrets=secrets) for name, item in value.items()}
     if isinstance(value, (tuple, list)):
         return [encode(item, secrets=secrets) for item in value]
     return value
+
+
+def is_hidden(declared: Field[Any]) -> bool:
+    """Whether a field is a key whose value is never shown."""
+    key: Key | None = declared.metadata.get("key")
+    return key is not None and key.secret
 
 
 def decode(kind: type[T], data: Any) -> T:

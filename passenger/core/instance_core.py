@@ -75,6 +75,8 @@ class InstanceCore:
         self.limits: ProcessLimits | None = None
         self.telling: dict[str, Verb] = {}
         """Verbs of those who watch, for everybody who may look."""
+        self.acting: dict[str, Verb] = {}
+        """Verbs that the dashboard offers to who knows its token."""
 
     async def until_ended(self) -> None:
         """Returns when everything has been drained or killed."""

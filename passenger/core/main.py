@@ -207,6 +207,7 @@ def _api(
     log: Log,
 ) -> CoreApi:
     """The control sockets' verbs, one file of `passenger.core` per topic."""
+    core.acting |= {"restart": restarts.restart, "pause": traffic.pause, "resume": traffic.resume}
     return CoreApi(
         telling={
             "status": core.status,

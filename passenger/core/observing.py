@@ -8,6 +8,9 @@ from collections.abc import Mapping
 
 from passenger.clock import SystemClock
 from passenger.config.model import InstanceConfig
+from passenger.core.dashboard.desk import Dashboard
+from passenger.core.dashboard.feed import Feed
+from passenger.core.dashboard.troubles import Troubles
 from passenger.core.hooks import HookTable
 from passenger.core.instance_core import InstanceCore
 from passenger.core.memory_shares import MemoryShares
@@ -78,7 +81,29 @@ def metrics_page(
     handler.pages["metrics"] = metrics.ask
     core.followers.append(lambda new: metrics.apply(is_on=new.instance.admin.metrics))
     core.followers.append(lambda _: watch.follow())
-    core.telling["series"] = Series(loop=loop, clock=SystemClock(), pool=pool, watch=watch, memory=memory).verb
+    series = Series(loop=loop, clock=SystemClock(), pool=pool, watch=watch, memory=memory)
+    core.telling["series"] = series.verb
+    dashboard_page(config, loop, pool, handler, core, series, log.child("dashboard"))
+
+
+def dashboard_page(
+    config: InstanceConfig,
+    loop: asyncio.AbstractEventLoop,
+    pool: Pool,
+    handler: RequestHandler,
+    core: InstanceCore,
+    series: Series,
+    log: Log,
+) -> None:
+    """The page /dashboard, following each reload."""
+    troubles = Troubles(SystemClock())
+    pool.tell_of_failures(troubles.failed)
+    feed = Feed(loop=loop, status=core.status, series=series, troubles=troubles, log=log)
+    dashboard = Dashboard(loop=loop, feed=feed, troubles=troubles, verbs=core.acting, log=log)
+    dashboard.apply(config)
+    handler.desks.update(dashboard.desks())
+    handler.leaving.append(feed.leave)
+    core.followers.append(dashboard.apply)
 
 
 def telemetry_of(

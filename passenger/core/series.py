@@ -84,6 +84,10 @@ class Series:
             self._look(self._pool.snapshot())  # so that the first point has something to be compared with
             self._timer = self._loop.call_later(STEP, self._tick)
 
+    def apps(self) -> list[str]:
+        """Applications that have rows."""
+        return list(self._rings)
+
     def of(self, app: str, number: int = 0) -> dict[str, Any]:
         """The rows of an application from that number on; `first` is the number of the first of them."""
         self.wanted()

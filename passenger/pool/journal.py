@@ -18,6 +18,8 @@ QUIET: Final = 10.0
 """Seconds between two lines about full queues of one application: a flood of requests is no flood of lines."""
 
 
+FailureObserver = Callable[[str, SpawnError], None]
+"""Gets the name of the application and why a start failed."""
 Notify = Callable[[str, dict[str, object]], None]
 """(event, facts): for who wants to act on what happens, by the names of `config.hooks`."""
 
@@ -27,6 +29,7 @@ class Journal:
 
     def __init__(self, log: Log, clock: Clock) -> None:
         self.notify: Notify = lambda _event, _facts: None
+        self.failed: FailureObserver = lambda _app, _failure: None
         self._log = log
         self._clock = clock
         self._told_full: dict[str, float] = {}
@@ -61,6 +64,7 @@ class Journal:
 
     def could_not_start(self, spawning: Spawning, failure: SpawnError) -> None:
         """Whoever logs it."""
+        self.failed(spawning.group.name, failure)
         self.notify(
             "spawn_failed", {"app": spawning.group.name, "reason": failure.summary, "error_id": failure.error_id}
         )

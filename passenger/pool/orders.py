@@ -11,7 +11,7 @@ from typing import Final
 
 from passenger.pool import events as ev
 from passenger.pool.conditions import Conditions
-from passenger.pool.journal import Journal, Notify
+from passenger.pool.journal import FailureObserver, Journal, Notify
 from passenger.pool.ledger import Ledger
 from passenger.pool.model import Group, Process, ProcessState
 
@@ -32,6 +32,10 @@ class Orders(abc.ABC):
     def tell_of_events(self, notify: Notify) -> None:
         """From now on somebody is told what the log is told, as far as hooks are for it."""
         self._journal.notify = notify
+
+    def tell_of_failures(self, failed: FailureObserver) -> None:
+        """From now on somebody is told of each start that failed, with all that is known."""
+        self._journal.failed = failed
 
     # One process
 

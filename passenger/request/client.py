@@ -22,10 +22,11 @@ from passenger.request.connecting import ConnectError, connect
 from passenger.request.httpconnection import HttpConnection
 from passenger.request.incoming import IncomingHead
 from passenger.request.upload import Upload
+from passenger.request.visit import Visit
 from passenger.request.webconnection import State
 from passenger.request.wheel import NEVER
 from passenger.wire.scgi import ScgiError, extent
-from passenger.wire.scgi_head import parse_head
+from passenger.wire.scgi_head import Head, parse_head
 from passenger.wire.session import framed, request_head
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Client(AdmittedRequest):
         route = handler.routes.get(head.app)
         self._held += end
         if route is None:
-            self._no_route(head.app)
+            self._no_route(head)
             return
         self._route = route
         self._pairs = request_head(head, route.base_uri)
@@ -154,9 +155,15 @@ class Client(AdmittedRequest):
         else:
             self._enter(door)
 
-    def _no_route(self, app: bytes) -> None:
-        name = app.decode("latin-1")
-        if page := self._handler.pages.get(name[1:]) if name.startswith(":") else None:
+    def _no_route(self, head: Head) -> None:
+        name = head.app.decode("latin-1")
+        if desk := self._handler.desks.get(name[1:]) if name.startswith(":") else None:
+            self._since = self._handler.wheel.now
+            if head.length:
+                take(self._sock, self._held)
+                self._held, self._body_left = 0, head.length
+            desk(Visit(self, head))
+        elif page := self._handler.pages.get(name[1:]) if name.startswith(":") else None:
             self._since = self._handler.wheel.now
             page(self.answer)
         elif name.startswith(":"):

@@ -30,6 +30,7 @@ from passenger.request.sessions import SessionPool
 from passenger.request.timekeeper import Timekeeper
 from passenger.request.traffic import Traffic
 from passenger.request.upgrade import UpgradeClient
+from passenger.request.visit import Visit
 from passenger.request.webconnection import WebConnection
 from passenger.request.wheel import Wheel
 from passenger.wire.http_request import RequestHeads
@@ -44,6 +45,8 @@ QUIET: Final = 1.0
 """Seconds before the same complaint about requests is logged again."""
 Page = Callable[[Callable[[bytes], None]], None]
 """Is given whom to tell the whole response; says it once, now or later."""
+Desk = Callable[[Visit], None]
+"""Answers a visit, now or later."""
 _SHORTAGE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -87,6 +90,10 @@ class RequestHandler:
         self.tracer: RequestTracer | None = None
         self.pages: dict[str, Page] = {}
         """Pages of ours by name, asked for like probes, whose answer takes a while."""
+        self.desks: dict[str, Desk] = {}
+        """Pages of ours by name that want to know what they are asked."""
+        self.leaving: list[Callable[[], None]] = []
+        """Called when responses without an end have to end."""
         self.is_draining = False
         self.active = 0
         self.handled = 0
@@ -160,6 +167,8 @@ class RequestHandler:
         """The instance goes down: end WebSockets politely, also those that are opened from now on; hold no request."""
         self.traffic.open_pauses()
         self.is_draining = True
+        for leave in self.leaving:
+            leave()
         for tunnel in list(self.tunnels):
             tunnel.drain()
 

@@ -59,7 +59,8 @@ class TimedRequest(WebConnection):
         """The web server has gone, because its client has."""
         self._watched = False
         connection, queued = self._connection, self._state is _QUEUED
-        self._handler.aborted += 1
+        if not self.is_streaming:  # that is how such a response usually ends
+            self._handler.aborted += 1
         self._close()
         if connection is not None:
             self._abandon(connection)

@@ -29,6 +29,7 @@ from passenger.request.webconnection import State
 from passenger.request.wheel import NEVER
 from passenger.wire.http1 import END
 from passenger.wire.scgi import ScgiError
+from passenger.wire.scgi_head import Head
 from passenger.wire.session import request_head
 from passenger.wire.upgrade_head import parse_upgrade
 from passenger.wire.websocket import GOING_AWAY, SERVICE_RESTART
@@ -72,15 +73,16 @@ class UpgradeClient(Client):
         asked = parse_upgrade(data, handler.secret)
         route = handler.routes.get(asked.head.app)
         if route is None:
-            self._no_route(asked.head.app)
+            self._no_route(asked.head)
             return
         self._route = route
         self._protocol = asked.protocol
         self._pairs = request_head(asked.head, route.base_uri)
         self._queue()
 
-    def _no_route(self, app: bytes) -> None:
-        self._handler.events.warn("upgrade for an application that is not configured", app=app.decode("latin-1"))
+    def _no_route(self, head: Head) -> None:
+        app = head.app.decode("latin-1")
+        self._handler.events.warn("upgrade for an application that is not configured", app=app)
         self.answer(errorresponse.error(503))
 
     # A process takes it

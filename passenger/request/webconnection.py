@@ -5,6 +5,7 @@ States:
     QUEUED    waits for a session
     RUNNING   a process works on it
     ANSWERED  the response is whole and being flushed
+    STREAMING a response of our own goes on until its end is said
     TUNNELLED the process has switched protocols; see `UpgradeClient`
     LINGERING the response went out, the rest of a request that came late is read and dropped
     CLOSED
@@ -41,6 +42,7 @@ class State(enum.Enum):
     QUEUED = "queued"
     RUNNING = "running"
     ANSWERED = "answered"
+    STREAMING = "streaming"
     TUNNELLED = "tunnelled"
     LINGERING = "lingering"
     CLOSED = "closed"
@@ -48,6 +50,7 @@ class State(enum.Enum):
 
 _READING, _QUEUED, _RUNNING = State.READING, State.QUEUED, State.RUNNING
 _ANSWERED, _LINGERING, _CLOSED = State.ANSWERED, State.LINGERING, State.CLOSED
+_STREAMING = State.STREAMING
 
 
 class WebConnection(ABC):
@@ -119,6 +122,33 @@ class WebConnection(ABC):
         self._state = _ANSWERED
         if self.deliver(data) and self._state is _ANSWERED:
             self._finish()
+
+    # A response of our own that goes on
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether more may be said: neither side has ended it."""
+        return self._state is _STREAMING
+
+    @property
+    def is_behind(self) -> bool:
+        """It has not taken yet what was said."""
+        return self._backlog is not None
+
+    def begin_stream(self, head: bytes) -> None:
+        """The head of a response without a length, which `deliver` goes on with and `end_stream` ends."""
+        self._state = _STREAMING
+        if self.slot is not self._handler.wheel.fresh:
+            self._handler.wheel.move(self)
+            self.aged()
+        self.deliver(head)
+
+    def end_stream(self) -> None:
+        """The response is whole."""
+        if self._state is _STREAMING:
+            self._state = _ANSWERED
+            if self._backlog is None:
+                self._finish()
 
     def _flushed(self) -> None:
         self._backlog = None
@@ -214,7 +244,7 @@ class WebConnection(ABC):
 
     def aged(self) -> None:
         """The request is older than a tick: from now on its client may be missed."""
-        if not self._watched and self._state in (_QUEUED, _RUNNING, _ANSWERED):
+        if not self._watched and self._state in (_QUEUED, _RUNNING, _ANSWERED, _STREAMING):
             self._watched = True
             self._handler.departures.watch(self._fd, self.left)
 

@@ -230,7 +230,10 @@ def _tls(listener: Listener) -> Iterator[Line]:
 def _admin(rendering: _Rendering, listen: str) -> Section:
     worker = f"unix:{socket_path(rendering.paths.request)}|scgi://{_host(rendering.config.name, ':admin')}"
     names = own_pages(rendering.config.instance.admin)
-    probes = [section("Location", f"/{name}", body=[line("SetEnv", "PASSENGER_APP", f":{name}")]) for name in names]
+    probes = [
+        section("Location", f"/{name}", body=[line("SetEnv", "PASSENGER_APP", f":{name}"), line("CGIPassAuth", "On")])
+        for name in names
+    ]
     rules = [line("RewriteRule", f"^/(?:{'|'.join(names)})$", f"{worker}/", "[P,NE]")]
     body: list[Item] = [*_hygiene(rendering), *probes, line("RewriteEngine", "On"), *rules]
     return section(

@@ -21,6 +21,7 @@ from passenger.webserver.sites import Site
 from passenger.webserver.tree import Directive, Expression, UnrenderableValueError, block, directive
 
 PROBES: Final = ("livez", "readyz", "startupz")
+DASHBOARD: Final = ("dashboard", "dashboard/events", "dashboard/output", "dashboard/act")
 
 _FALLBACK_NAME: Final = "localhost"
 """What `$host` is for a client that names no host (HTTP/1.0)."""
@@ -99,7 +100,7 @@ def nothing_at_the_root() -> Directive:
 
 def own_pages(admin: Admin) -> tuple[str, ...]:
     """What the core answers itself on the listener of the administration."""
-    return (*PROBES, "metrics") if admin.metrics else PROBES
+    return (*PROBES, *(("metrics",) if admin.metrics else ()), *(DASHBOARD if admin.dashboard else ()))
 
 
 def admin_server(admin: Admin, hop: Hop) -> list[Directive]:
