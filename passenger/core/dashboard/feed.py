@@ -86,6 +86,7 @@ class Feed:
         if self._is_leaving:
             visit.answer(plain(503, "the instance is stopping"))
             return
+        self._sort_out()
         if len(self._viewers) >= MOST:
             visit.answer(plain(503, f"{MOST} dashboards are open already; close one of them"))
             return
