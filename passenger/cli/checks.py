@@ -6,10 +6,10 @@ A finding is what was looked at, how it is, and what to do about it when it is n
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from passenger.cli.poolview import plain
+from passenger.lazy_dataclass import dataclass
 from passenger.log import printable
 
 Verdict = Literal["ok", "warn", "fail"]

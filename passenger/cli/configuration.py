@@ -12,12 +12,12 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passenger.cli.colour import wants_colour
 from passenger.errors import InvalidConfigurationError
+from passenger.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     from passenger.config.bounds import Bounds

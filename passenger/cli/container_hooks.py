@@ -18,11 +18,11 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from passenger.errors import HostError
+from passenger.lazy_dataclass import dataclass
 from passenger.watchdog.child import STOPPING
 
 TIMEOUT_VARIABLE: Final = "PASSENGER_HOOK_TIMEOUT"

@@ -10,12 +10,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from passenger.cli.converted import Converted, put
 from passenger.cli.migration import size
 from passenger.errors import PassengerError
+from passenger.lazy_dataclass import dataclass
 
 _TOKEN = re.compile(
     r"""\s+|\#[^\n]*|(?P<mark>[{};])"""

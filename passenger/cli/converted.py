@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from passenger.cli.migration import OPTIONS
+from passenger.lazy_dataclass import dataclass
 
 
 @dataclass(slots=True)

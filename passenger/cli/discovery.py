@@ -14,10 +14,10 @@ from __future__ import annotations
 import ast
 import json
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from passenger.config.apptypes import APP_TYPES, AppType
+from passenger.lazy_dataclass import dataclass
 
 MODULES = ("wsgi.py", "app.py", "main.py")
 OBJECTS = ("application", "app")

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from passenger.config.units import parse_duration
+from passenger.lazy_dataclass import dataclass
 from passenger.log import LEVELS
 
 _TEXT: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (error|warn|info|debug) +[\w.]+: (.*)", re.DOTALL)

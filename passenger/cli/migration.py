@@ -10,8 +10,9 @@ Rules.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from passenger.lazy_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

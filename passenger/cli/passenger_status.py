@@ -10,7 +10,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -25,6 +24,7 @@ from passenger.cli.running import running_instances
 from passenger.cli.snapshot import TIMEOUT, core_status
 from passenger.errors import EXIT_FAILED, EXIT_OK, PassengerError
 from passenger.instance.registry import InstanceRecord
+from passenger.lazy_dataclass import dataclass
 from passenger.log import printable
 
 EXIT_NOT_ASKED = 2

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from passenger import __version__
 from passenger.cli.readers import reader_ids
@@ -28,6 +28,7 @@ from passenger.config.resolved import encode
 from passenger.config.values import LOG_WORDS
 from passenger.errors import HostError
 from passenger.instance.plan import Plan
+from passenger.lazy_dataclass import dataclass
 from passenger.posix.users import Identity
 from passenger.webserver.addresses import listens
 from passenger.webserver.binary import NginxBinary, needed_modules

@@ -10,8 +10,9 @@ Rules.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
+
+from passenger.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     import psutil

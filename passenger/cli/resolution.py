@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from passenger.cli.standalone import SHOWN_NAME, configuration_text
 from passenger.cli.start_request import StartRequest
 from passenger.config.apptypes import known_startup_files
 from passenger.errors import InstanceSelectionError, InvalidConfigurationError
+from passenger.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     from passenger.config.document import Document

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from passenger.cli import api
 from passenger.errors import HostError, InstanceSelectionError, PassengerError
+from passenger.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     from passenger.instance.registry import InstanceRecord

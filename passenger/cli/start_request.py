@@ -9,8 +9,9 @@ Rules.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from passenger.lazy_dataclass import dataclass
 
 DEFAULT_ADDRESS = "127.0.0.1"
 DEFAULT_PORT = 3000

@@ -7,9 +7,10 @@ Rules.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Literal
 
+from passenger.lazy_dataclass import dataclass
 from passenger.wire.status import CoreStatus, GroupStatus
 
 UP: Final = frozenset({"k", "\x1b[A", "\x1bOA"})

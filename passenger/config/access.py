@@ -8,12 +8,12 @@ Rules.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from posixpath import basename, dirname, join
 from typing import Final, Literal
 
 from passenger.config.host import Facts, Host, Person
 from passenger.config.suggest import closest
+from passenger.lazy_dataclass import dataclass
 from passenger.log import printable
 
 Right = Literal["read", "execute", "list", "write"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-from dataclasses import dataclass
 from typing import Protocol
+
+from passenger.lazy_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

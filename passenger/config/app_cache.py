@@ -5,11 +5,11 @@ The rules of `passenger.config.model` hold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from passenger.config.declare import key
 from passenger.config.units import MIB
+from passenger.lazy_dataclass import dataclass
 
 ANY_COOKIE: Final = "*"
 

@@ -6,8 +6,6 @@ only the machine that runs the application knows what they come to (`passenger.c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from passenger.config.app_requests import AppRequests
 from passenger.config.declare import key
 from passenger.config.patterns import (
@@ -21,6 +19,7 @@ from passenger.config.patterns import (
     SHARE_PATTERN,
     UNLIMITED_PATTERN,
 )
+from passenger.lazy_dataclass import dataclass
 
 MOST_FILES = 1024 * 1024 * 1024
 

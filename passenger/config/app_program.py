@@ -6,11 +6,10 @@ this one, then `app_processes`, `app_requests`, and what is a table of its own i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from passenger.config.apptypes import APP_TYPES, known_startup_files
 from passenger.config.declare import key
 from passenger.config.patterns import BASE_URI_PATTERN, HOST_PATTERN
+from passenger.lazy_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False, eq=False)  # only a layer of App

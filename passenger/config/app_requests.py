@@ -5,10 +5,9 @@ The rules of `passenger.config.model` hold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from passenger.config.app_processes import AppProcesses
 from passenger.config.declare import key
+from passenger.lazy_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False, eq=False)  # only a layer of App

@@ -5,11 +5,11 @@ The rules of `passenger.config.model` hold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from passenger.config.app_program import AppProgram
 from passenger.config.declare import key
+from passenger.lazy_dataclass import dataclass
 
 RESTART_DIR_PATTERN: Final = r"^/?(?!\.\.?(/|$))[^/\x00]+(/(?!\.\.?(/|$))[^/\x00]+)*$"
 """No part is `.` or `..`: what lies below `app_root` stays below it."""

@@ -5,11 +5,11 @@ The rules of `passenger.config.model` hold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from passenger.config.app_limits import AppLimits
 from passenger.config.declare import key
+from passenger.lazy_dataclass import dataclass
 
 COOKIE_NAME_PATTERN: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$"
 ATTRIBUTES_PATTERN: Final = r"^[A-Za-z0-9=;./ -]{0,200}$"

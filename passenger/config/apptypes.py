@@ -11,9 +11,10 @@ Rules.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from posixpath import basename, join, splitext
 from typing import TYPE_CHECKING, Final, Literal
+
+from passenger.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     from passenger.config.model import App

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Final
 
 from passenger.config import amounts
 from passenger.config.app_limits import AppLimits
+from passenger.lazy_dataclass import dataclass
 
 RLIMITS: Final[Mapping[str, str]] = {
     "nofile": "RLIMIT_NOFILE",

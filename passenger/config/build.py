@@ -13,7 +13,7 @@ Rules.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from passenger.config.instance import Instance, Listener
 from passenger.config.keys import KeySpec, keys_of
 from passenger.config.model import App, Config, EnvValue
 from passenger.config.values import Values, absolute
+from passenger.lazy_dataclass import dataclass
 
 IMPLIED_INSTANCE: Final = "main"
 """The instance of a file that names none."""

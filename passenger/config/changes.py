@@ -10,13 +10,14 @@ Rules.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, Final, Literal, TypeVar
 
 from passenger.config.declare import key_of
 from passenger.config.diagnostics import Path
 from passenger.config.instance import Instance
 from passenger.config.model import App, InstanceConfig
+from passenger.lazy_dataclass import dataclass
 
 Effect = Literal[
     "applies live",

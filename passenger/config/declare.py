@@ -6,9 +6,11 @@ Rule: everything that is known about a key stands in its declaration; the genera
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field
+from dataclasses import MISSING, Field, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
+
+from passenger.lazy_dataclass import dataclass
 
 Unit = Literal["", "duration", "size", "amount", "path"]
 """`amount`: a text such as a size, in a form of its own (`pattern`); a bare number lacks its unit here, too."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from passenger.config.diagnostics import Diagnostic, Origin, Path, Span
@@ -20,6 +19,7 @@ from passenger.config.merge import merge
 from passenger.config.overrides import Override, apply_overrides, parse_overrides
 from passenger.config.source import Source
 from passenger.config.syntax import read_sources
+from passenger.lazy_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from passenger.config.diagnostics import Path
 from passenger.config.env_text import Mistake, Variable, parse
 from passenger.config.findings import Findings
 from passenger.config.model import EnvValue
+from passenger.lazy_dataclass import dataclass
 from passenger.log import printable
 
 SIZE_MAX: Final = 1024 * 1024

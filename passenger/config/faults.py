@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from passenger.config.diagnostics import Path
+from passenger.lazy_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

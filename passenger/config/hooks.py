@@ -5,10 +5,11 @@ The rules of `passenger.config.model` hold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Final
 
 from passenger.config.declare import key
+from passenger.lazy_dataclass import dataclass
 
 
 def _command(when: str, example: list[str] | None = None) -> tuple[str, ...]:

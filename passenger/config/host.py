@@ -12,7 +12,6 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -23,6 +22,7 @@ from passenger.config.build import Built
 from passenger.config.document import Document
 from passenger.config.findings import Findings
 from passenger.config.ids import numeric_id
+from passenger.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     from passenger.config.ports import OwnPorts

@@ -13,11 +13,11 @@ Rules.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from passenger.config.accounts import Account, Accounts
 from passenger.config.ids import numeric_id
+from passenger.lazy_dataclass import dataclass
 
 Key = Literal["user", "group", "default_user", "default_group"]
 Problem = Literal["user-missing", "group-missing", "user-is-root", "group-is-root"]

@@ -5,7 +5,6 @@ The rules of `passenger.config.model` hold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from passenger.config.declare import key
@@ -13,6 +12,7 @@ from passenger.config.hooks import Hooks
 from passenger.config.patterns import ADDRESS_PATTERN
 from passenger.config.telemetry import Telemetry
 from passenger.config.units import KIB, MIB
+from passenger.lazy_dataclass import dataclass
 
 LOG_LEVELS: Final = ("error", "warn", "info", "debug")
 

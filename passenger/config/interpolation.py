@@ -17,12 +17,13 @@ import os
 import pathlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, NoReturn
 
 from passenger.config.diagnostics import Diagnostic, Path, Span
 from passenger.config.files import read_at_most
 from passenger.config.places import Place, document_places
+from passenger.lazy_dataclass import dataclass
 
 SECRET_SIZE_MAX: Final = 1024 * 1024
 

@@ -13,13 +13,14 @@ import functools
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Final, Literal
 
 from passenger.config.declare import Key, key_of
 from passenger.config.diagnostics import Path
 from passenger.config.instance import Listener
 from passenger.config.model import App, Config, EnvValue
+from passenger.lazy_dataclass import dataclass
 
 Kind = Literal[
     "string",

@@ -12,7 +12,6 @@ Rules.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from passenger.config import cross, cross_dashboard, cross_limits, cross_times, cross_web, shape
@@ -21,6 +20,7 @@ from passenger.config.diagnostics import Diagnostic
 from passenger.config.document import Document, read
 from passenger.config.findings import Findings
 from passenger.config.model import Config
+from passenger.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     from passenger.config.host import Host

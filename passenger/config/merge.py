@@ -9,11 +9,11 @@ Rules.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from passenger.config.diagnostics import Diagnostic, Path
 from passenger.config.source import Source
+from passenger.lazy_dataclass import dataclass
 
 EVERY_FILE = ("config_version",)
 """Keys that several files may carry when they agree: each file may say which format it is written in."""

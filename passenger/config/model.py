@@ -16,7 +16,6 @@ Rules.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from passenger.config.app_cache import AppCache
@@ -27,6 +26,7 @@ from passenger.config.instance import Instance
 from passenger.config.patterns import ENV_GLOB_PATTERN
 from passenger.config.telemetry import AppTelemetry
 from passenger.config.units import MIB
+from passenger.lazy_dataclass import dataclass
 
 __all__ = ["App", "AppInherit", "AppNginx", "Config", "EnvValue", "InstanceConfig", "ShownLimit", "of_instance"]
 

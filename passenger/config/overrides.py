@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from passenger.config.diagnostics import Diagnostic, Origin, Path
 from passenger.config.places import Place, document_places
 from passenger.config.source import NESTING_MAX, is_deeper_than
+from passenger.lazy_dataclass import dataclass
 
 VARIABLE_PREFIX: Final = "PASSENGER__"
 _ENV_DEPTHS: Final = {"apps": 3, "defaults": 2}

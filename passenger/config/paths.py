@@ -6,8 +6,9 @@ Nothing here touches the file system; `passenger.instance` creates, checks, lock
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from passenger.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:  # the watchdog imports this file and must stay small
     from passenger.config.model import InstanceConfig

@@ -6,11 +6,12 @@ A `Place` is worked out from the table of keys (`passenger.config.keys`), so tha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from passenger.config.keys import KeySpec, keys_of
 from passenger.config.model import App, Config
+from passenger.lazy_dataclass import dataclass
 
 Kind = Literal["table", "names", "array", "text", "united", "other"]
 """`names`: a table with names of the user's choice. `united`: a string with a unit, such as "30s"."""

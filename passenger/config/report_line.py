@@ -6,9 +6,9 @@ Widths are terminal cells: most characters take one, East Asian wide ones two, c
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
 from typing import Final
 
+from passenger.lazy_dataclass import dataclass
 from passenger.log import printable
 
 TAB_WIDTH: Final = 4

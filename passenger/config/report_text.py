@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from passenger.config.diagnostics import Diagnostic, Span
 from passenger.config.document import Document
 from passenger.config.report_line import cells, marked_line
 from passenger.config.report_order import counts, in_file_order
+from passenger.lazy_dataclass import dataclass
 from passenger.log import printable
 
 SHOWN_MAX: Final = 20

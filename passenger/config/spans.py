@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import tree_sitter_toml
 from tree_sitter import Language, Node, Parser, Point
 
 from passenger.config.diagnostics import Path, Span
+from passenger.lazy_dataclass import dataclass
 
 _KEYS = frozenset({"bare_key", "quoted_key", "dotted_key"})
 _NO_VALUES = frozenset({"comment", "ERROR"})

@@ -8,10 +8,10 @@ Rules.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Final
 
 from passenger.config.keys import keys_of, tables
+from passenger.lazy_dataclass import dataclass
 
 OTHER_NAMES: Final = {
     "environment": "app_env",

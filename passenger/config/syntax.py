@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import pathlib
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from passenger.config.diagnostics import Diagnostic, Span
@@ -19,6 +19,7 @@ from passenger.config.files import read_at_most
 from passenger.config.nesting import deep_place
 from passenger.config.source import NESTING_MAX, Source, is_deeper_than, lines_of
 from passenger.config.syntax_errors import explain
+from passenger.lazy_dataclass import dataclass
 
 FILE_SIZE_MAX: Final = 16 * 1024 * 1024
 CONF_D: Final = "conf.d"

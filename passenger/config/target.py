@@ -8,10 +8,11 @@ Rule: what is not known (None, "", ()) is not complained about.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Generic, Literal, TypeVar
 
 from passenger.config.diagnostics import Span
+from passenger.lazy_dataclass import dataclass
 
 Kind = Literal["kubernetes", "container", "systemd"]
 

@@ -6,13 +6,13 @@ The rules of `passenger.config.model` hold.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from passenger.config.declare import NO_TABLE, key
 from passenger.config.env_value import EnvValue
 from passenger.config.patterns import SHARE_HELP, SHARE_PATTERN
 from passenger.config.units import KIB, MIB
+from passenger.lazy_dataclass import dataclass
 
 _URL: Final = r"^https?://[A-Za-z0-9._~:\[\]-]+(/[^\s?#]*)?$"
 _URL_HELP: Final = "a URL such as `http://collector:4318`, without user, query or fragment"

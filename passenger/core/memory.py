@@ -16,8 +16,9 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import Final
+
+from passenger.lazy_dataclass import dataclass
 
 FRESH: Final = 1.0
 """Seconds."""

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from passenger.clock import Clock
 from passenger.config import amounts
 from passenger.config.model import App
 from passenger.config.units import rough_size_text
+from passenger.lazy_dataclass import dataclass
 from passenger.log import Log
 from passenger.pool.model import Process
 from passenger.pool.pool import Pool

@@ -9,8 +9,9 @@ Rules.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from passenger.lazy_dataclass import dataclass
 
 Kind = Literal["counter", "gauge", "histogram", "summary"]
 

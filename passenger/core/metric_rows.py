@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from passenger.core import metric_names as names
 from passenger.core.memory import Usage
 from passenger.core.metric_names import MetricName
 from passenger.core.request_figures import AppFigures, Histogram
+from passenger.lazy_dataclass import dataclass
 from passenger.request.traffic import GateCount
 from passenger.wire.status import GroupCounters, GroupStatus, PoolStatus, RequestStatus
 

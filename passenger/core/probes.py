@@ -8,7 +8,8 @@ ready   started, and neither stopping nor drained by an operator: a load balance
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from passenger.lazy_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

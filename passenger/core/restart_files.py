@@ -18,10 +18,10 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from passenger.config.model import App
+from passenger.lazy_dataclass import dataclass
 from passenger.log import Log
 
 RESTART: Final = "restart.txt"

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field, fields
 from typing import Any, TypeVar
 
 from passenger.instance.router_launch import RouterLaunch
+from passenger.lazy_dataclass import dataclass
 
 T = TypeVar("T")
 

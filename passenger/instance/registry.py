@@ -13,13 +13,13 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from passenger.config.paths import InstancePaths, registry_dir
 from passenger.errors import InstanceSelectionError
 from passenger.instance.directory import STRUCTURE
 from passenger.instance.plan import Listen
+from passenger.lazy_dataclass import dataclass
 
 MAX_PROPERTIES: Final = 4 * 1024 * 1024
 """Bytes read of a properties.json."""

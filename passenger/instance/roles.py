@@ -10,8 +10,9 @@ Rules.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Any, Final
+
+from passenger.lazy_dataclass import dataclass
 
 READERS_MODE: Final = 0o660
 EVERYBODY_KNOCKS: Final = 0o666

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
+
+from passenger.lazy_dataclass import dataclass
 
 ROUTER_FD_VARIABLE: Final = "PASSENGER_ROUTER_FD"
 """Environment variable with the number of the descriptor that holds a RouterLaunch."""

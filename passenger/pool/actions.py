@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from passenger.lazy_dataclass import dataclass
 from passenger.pool.model import Generation, Group, Process, Spawning
 from passenger.pool.restart import Restart
 from passenger.pool.session import Refusal, Session, Waiter

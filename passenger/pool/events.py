@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from passenger.config.model import App
+from passenger.lazy_dataclass import dataclass
 from passenger.pool.limits import PoolLimits
 from passenger.pool.model import Group, Process, Spawning
 from passenger.pool.session import Session, Waiter

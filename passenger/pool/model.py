@@ -12,10 +12,10 @@ import enum
 import math
 import secrets
 from collections import OrderedDict, deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from passenger.config.model import App
+from passenger.lazy_dataclass import dataclass
 from passenger.pool.backoff import Backoff
 from passenger.pool.counters import Counters
 from passenger.pool.places import Places

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from passenger.config.declare import key_of
 from passenger.config.model import App
+from passenger.lazy_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

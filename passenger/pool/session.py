@@ -6,9 +6,9 @@ Hot path: `Pool.get` calls the waiter back in the same turn when a process is fr
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from passenger.lazy_dataclass import dataclass
 from passenger.spawn.spawner import SpawnError
 
 if TYPE_CHECKING:

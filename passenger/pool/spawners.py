@@ -7,9 +7,9 @@ runs stays. A spawner is closed only after the starts that use it are over.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from passenger.config.model import App
+from passenger.lazy_dataclass import dataclass
 from passenger.pool.model import Generation, Spawning
 from passenger.spawn.spawner import Spawner, SpawnerFactory
 

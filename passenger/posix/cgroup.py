@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeVar
+
+from passenger.lazy_dataclass import dataclass
 
 _SYSTEM_MOUNTS: Final = ("/dev", "/proc", "/sys")
 """Every container has some there, and they are closed or small."""

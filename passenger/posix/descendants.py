@@ -15,9 +15,9 @@ import os
 import select
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from passenger.lazy_dataclass import dataclass
 from passenger.posix.process import end_all, session_members, signal_one
 
 

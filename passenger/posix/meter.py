@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from passenger.lazy_dataclass import dataclass
 
 REFRESH: Final = 60.0
 """Seconds after which an exact figure is old: what others share, or what is swapped, may have changed by itself."""

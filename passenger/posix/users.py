@@ -5,12 +5,11 @@ Only root switches, by the rules of `config.identity`; anybody else runs applica
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from passenger.config.accounts import Account, Accounts
 from passenger.config.identity import NobodyToBe, Wish, choose, nameless
 from passenger.config.ids import numeric_id
 from passenger.errors import HostError
+from passenger.lazy_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from passenger.config.model import App
+from passenger.lazy_dataclass import dataclass
 from passenger.request.gate import Gate
 
 _SECURE: Final = "; Secure"

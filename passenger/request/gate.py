@@ -13,9 +13,10 @@ from __future__ import annotations
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Protocol
 
+from passenger.lazy_dataclass import dataclass
 from passenger.wire.status import TrafficStatus
 
 

@@ -18,8 +18,9 @@ when that did not help, and it takes no innocent request with it if it lives at 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Final
+
+from passenger.lazy_dataclass import dataclass
 
 GRACE: Final = 3.0
 """Seconds that an interrupted request has to end."""

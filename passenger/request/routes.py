@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from passenger.config.model import App
+from passenger.lazy_dataclass import dataclass
 from passenger.request.door import Door, door_of
 from passenger.request.gate import Gate
 from passenger.request.wheel import NEVER, ticks

@@ -11,11 +11,11 @@ import os
 import selectors
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from passenger.config.model import App
 from passenger.errors import PassengerError
+from passenger.lazy_dataclass import dataclass
 from passenger.posix import exits, process
 from passenger.spawn import environment
 from passenger.spawn.failure import SpawnFailure

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from passenger.clock import Clock
+from passenger.lazy_dataclass import dataclass
 
 
 class Step(enum.Enum):

@@ -17,9 +17,9 @@ import json
 import os
 import signal
 import subprocess
-from dataclasses import dataclass
 from typing import Final
 
+from passenger.lazy_dataclass import dataclass
 from passenger.posix import process
 from passenger.spawn.failure import SpawnFailure
 from passenger.spawn.spec import SpawnSpec

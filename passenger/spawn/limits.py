@@ -12,12 +12,13 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from passenger.config.bounds import RLIMITS, Bounds, beyond, rlimits, wants_cgroup
 from passenger.config.model import App
+from passenger.lazy_dataclass import dataclass
 from passenger.posix.delegation import AppCgroups
 from passenger.spawn.failure import SpawnFailure
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from passenger.config.model import App
 from passenger.errors import Fault, PassengerError
+from passenger.lazy_dataclass import dataclass
 
 SocketProtocol = Literal["session", "http_session"]
 

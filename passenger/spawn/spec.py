@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from passenger.config.apptypes import AppType
 from passenger.config.bounds import Bounds
 from passenger.config.identity import Wish
 from passenger.config.model import App
+from passenger.lazy_dataclass import dataclass
 from passenger.posix.delegation import AppCgroups
 from passenger.posix.users import Identity, IdentityError, identity_for
 from passenger.spawn import environment

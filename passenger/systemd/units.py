@@ -10,8 +10,9 @@ Rules.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from passenger.lazy_dataclass import dataclass
 
 MARK: Final = (
     "# Written by Passenger: change it by a drop-in (`systemctl edit`), or it is lost with the next upgrade.\n"

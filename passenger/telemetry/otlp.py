@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from opentelemetry._logs import LogRecord, SeverityNumber
@@ -25,6 +24,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from passenger.lazy_dataclass import dataclass
 from passenger.telemetry.post import Outcome, Poster
 from passenger.telemetry.records import EventRecord, Record, RequestRecord
 from passenger.telemetry.spans import Span, spans_of, spans_of_spawn

@@ -13,10 +13,11 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
+
+from passenger.lazy_dataclass import dataclass
 
 READ: Final = 64 * 1024
 _PASSING: Final = frozenset({408, 425, 429})

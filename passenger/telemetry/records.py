@@ -18,8 +18,9 @@ import json
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from passenger.lazy_dataclass import dataclass
 
 HEADER: Final = struct.Struct("!IQdd")
 _FIXED: Final = struct.Struct("!IBI3sBB?QQdddddd32s16s16s")

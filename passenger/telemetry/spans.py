@@ -10,10 +10,10 @@ Rule: ids follow from the id of the application's span, so a record that is deli
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
+from passenger.lazy_dataclass import dataclass
 from passenger.telemetry.records import EventRecord, RequestRecord
 
 _NANO: Final = 1e9

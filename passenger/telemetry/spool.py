@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from passenger.lazy_dataclass import dataclass
 
 _READY: Final = ".record"
 _PART: Final = ".part"

@@ -17,12 +17,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from passenger.config.instance import Listener
 from passenger.config.model import App, InstanceConfig
 from passenger.config.paths import InstancePaths
+from passenger.lazy_dataclass import dataclass
 from passenger.webserver import addresses, sites
 from passenger.webserver.apachestatic import static_files, static_rules
 from passenger.webserver.apachetree import Item, Line, Section, line, section, serialize, socket_path, value

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from passenger.lazy_dataclass import dataclass
 from passenger.webserver.tree import UnrenderableValueError
 
 _MEANT: Final = re.compile(r"[\x00-\x1f\x7f$%\\\"*?\[\]<>{}]")

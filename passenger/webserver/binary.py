@@ -14,11 +14,11 @@ import os
 import shutil
 import subprocess
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from passenger.config.instance import Nginx
 from passenger.errors import HostError
+from passenger.lazy_dataclass import dataclass
 from passenger.webserver import build as builds
 from passenger.webserver import proxies
 from passenger.webserver.build import Build

@@ -8,8 +8,9 @@ Rules.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from passenger.lazy_dataclass import dataclass
 
 Version = tuple[int, int, int]
 

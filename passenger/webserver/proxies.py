@@ -13,11 +13,11 @@ Rules.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from passenger.config.addresses import check_network
 from passenger.config.instance import Nginx
+from passenger.lazy_dataclass import dataclass
 from passenger.webserver.tree import Directive, Expression, UnrenderableValueError, block, directive, nginx_quote
 
 MODULE: Final = "http_realip_module"

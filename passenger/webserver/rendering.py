@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from passenger.config import apptypes
 from passenger.config.model import App, InstanceConfig
 from passenger.config.paths import InstancePaths
+from passenger.lazy_dataclass import dataclass
 from passenger.webserver import (
     accesslog,
     cache,

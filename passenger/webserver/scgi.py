@@ -15,10 +15,10 @@ Rules.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 from passenger.config.model import App
+from passenger.lazy_dataclass import dataclass
 from passenger.webserver.proxies import ClientFacts
 from passenger.webserver.tree import Directive, Expression, Fixed, block, directive
 

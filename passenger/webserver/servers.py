@@ -11,10 +11,10 @@ Rules.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from passenger.config.instance import Admin, Listener, Nginx
+from passenger.lazy_dataclass import dataclass
 from passenger.webserver import addresses, proxies
 from passenger.webserver.scgi import Hop, away_location, on, probe_pass
 from passenger.webserver.sites import Site

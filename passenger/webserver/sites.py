@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from passenger.config.declare import key_of
 from passenger.config.model import App, InstanceConfig
 from passenger.config.patterns import NAME_HELP, NAME_PATTERN
+from passenger.lazy_dataclass import dataclass
 from passenger.webserver.tree import UnrenderableValueError
 
 _KEYS = {declared.name: key_of(declared) for declared in fields(App)}

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from passenger.errors import InvalidConfigurationError
+from passenger.lazy_dataclass import dataclass
 
 LONGEST_ARGUMENT: Final = 4000
 """Bytes; nginx reads its configuration in pieces of 4096 and refuses an argument that does not fit."""

@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from passenger.lazy_dataclass import dataclass
 from passenger.wire.spawn import SpawnTalk, State, Token, pairs_block
 from passenger.wire.spawnevents import AnnouncedSocket, Event, Explained, Fault
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from passenger.clock import Clock
+from passenger.lazy_dataclass import dataclass
 from passenger.spawn.spawner import SpawnError
 from passenger.wire.status import GroupStatus
 
