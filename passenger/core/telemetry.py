@@ -2,8 +2,8 @@
 
 Rules.
 1. Without a sink there is no observer, no tracer and no timer: nothing is done for a request.
-2. Redaction happens here, at the source: of a path its digest (or what `telemetry.paths` says), never a query; of the
-   headers the id of the request and nothing else.
+2. Redaction happens in the core, at the source: of a path its digest (or what `telemetry.paths` says), never a query;
+   of the headers the id of the request and nothing else (`request_records`).
 3. Refusals are counted here and told once in REFUSALS_EVERY: a flood of them is no flood of records.
 4. Samples of memory and CPU come from what `status` reads as well, in a thread, once in `sample_interval`.
 """
@@ -14,8 +14,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Mapping
-from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from passenger.clock import Clock
 from passenger.config.model import App, InstanceConfig
@@ -23,32 +22,20 @@ from passenger.config.telemetry import rate_of
 from passenger.core import tracing
 from passenger.core.api import Verb
 from passenger.core.memory import Usages
+from passenger.core.request_records import LONGEST_PATH, AppRules, RequestRecords
 from passenger.errors import PassengerError
 from passenger.log import Log
 from passenger.pool.pool import Pool
 from passenger.pool.session import RefusalReason
 from passenger.request.handler import RequestHandler
-from passenger.request.observed import ANSWERED, CUT, DEPARTED, Seen
+from passenger.request.observed import Seen
 from passenger.spawn.journey import Journey
 from passenger.telemetry.courier import Courier
-from passenger.telemetry.records import REQUEST, REST, pack_event, pack_fixed
+from passenger.telemetry.records import pack_event
 
 REFUSALS_EVERY: Final = 10.0
 FLUSH: Final = 10.0
 """Seconds that `telemetry flush` waits at most, unless it says otherwise."""
-_ENDINGS: Final = {ANSWERED: 0, DEPARTED: 1, CUT: 2}
-_REFUSALS: Final[dict[RefusalReason | None, int]] = {
-    None: 0,
-    RefusalReason.QUEUE_FULL: 1,
-    RefusalReason.SPAWN_FAILED: 2,
-    RefusalReason.BACKING_OFF: 3,
-    RefusalReason.STOPPING: 4,
-    RefusalReason.UNKNOWN_APP: 5,
-}
-_METHOD_NAME: Final = b"REQUEST_METHOD"
-_METHOD: Final = b"\0REQUEST_METHOD\0"
-_KNOWN_PATHS: Final = 4096
-_LONGEST_PATH: Final = 1024
 EVENTS: Final = {
     "detached_process": "exit",
     "max_request_time_reached": "request_time",
@@ -56,17 +43,6 @@ EVENTS: Final = {
     "restart_failed": "restart_failed",
 }
 """What hooks are told of -> the kind of record."""
-
-
-class AppRules(NamedTuple):
-    """What is told of an application."""
-
-    name: bytes
-    rate: float
-    paths: str
-    longest: int
-    """Bytes of a path that are told."""
-    tells_app: bool
 
 
 class Telemetry:
@@ -89,7 +65,7 @@ class Telemetry:
         self._pool = pool
         self._log = log
         self._rules: dict[str, AppRules] = {}
-        self._digests: dict[bytes, bytes] = {}
+        self._requests = RequestRecords(courier, self._count_refusal)
         self._is_on = False
         self._usages = Usages(now=clock.monotonic)
         self._sample_interval = 0.0
@@ -106,9 +82,9 @@ class Telemetry:
             self._is_on = wanted
             if wanted:
                 self._handler.tracer = self.begin
-                self._handler.observe(self.end)
+                self._handler.observe(self._requests.end)
             else:
-                self._handler.observe_no_more(self.end)
+                self._handler.observe_no_more(self._requests.end)
                 self._handler.tracer = None
         self._sample_interval = section.sample_interval if wanted else 0.0
         if self._sampling is not None:
@@ -132,63 +108,16 @@ class Telemetry:
             self._tell_refusals()
         self._courier.close()
 
-    # Requests
-
-    def begin(self, seen: Seen) -> bytes:
+    def begin(self, seen: Seen, pairs: bytes) -> bytes:
         """Tracer."""
         rules = self._rules.get(seen.app)
         if rules is None:
-            return seen.pairs
-        seen.span, pairs = tracing.begun(seen.pairs, rules.rate, random.random)
-        return pairs if rules.tells_app else seen.pairs
-
-    def end(self, seen: Seen) -> None:
-        """Observer."""
-        trace: tracing.Trace | None = seen.span
-        if seen.refusal is not None:
-            self._count_refusal(seen.app, seen.refusal)
-        rules = self._rules.get(seen.app)
-        if trace is None or rules is None:
-            return
-        pairs = seen.pairs
-        _, script, _, info, name, method, _ = pairs.split(b"\0", 6)
-        if name != _METHOD_NAME:
-            method = tracing.value_at(pairs, _METHOD)
-        path = script + info
-        told = self._digests.get(path) or self._digest(path) if rules.paths == "digest" else path[: rules.longest]
-        id_, span, parent, request_id, start = trace
-        texts = b"\0".join((rules.name, method, told, request_id, start))
-        self._courier.tell(
-            pack_fixed(  # in the order of `records.pack_fixed`, which says what they are
-                REST + len(texts),
-                REQUEST,
-                seen.pid,
-                seen.status,
-                _ENDINGS[seen.ending],
-                _REFUSALS[seen.refusal],
-                seen.is_own,
-                seen.received,
-                seen.sent,
-                seen.arrived,
-                seen.asked,
-                seen.granted,
-                seen.begun,
-                seen.served,
-                seen.done,
-                id_,
-                span,
-                parent,
-            )
-            + texts
-        )
-
-    def _digest(self, path: bytes) -> bytes:
-        digest = blake2b(path, digest_size=8, person=b"passenger-path").hexdigest().encode()
-        if len(self._digests) >= _KNOWN_PATHS:
-            self._digests.clear()
-        if len(path) <= _LONGEST_PATH:
-            self._digests[path] = digest
-        return digest
+            return pairs
+        trace, with_it = tracing.begun(pairs, rules.rate, random.random)
+        if trace is None:
+            return pairs
+        seen.span = rules, trace
+        return with_it if rules.tells_app else pairs
 
     # Everything else
 
@@ -270,5 +199,5 @@ class Telemetry:
 
 def _rules(name: str, app: App) -> AppRules:
     section = app.telemetry
-    longest = _LONGEST_PATH if section.paths == "plain" else 0
+    longest = LONGEST_PATH if section.paths == "plain" else 0
     return AppRules(name.encode(), rate_of(section), section.paths, longest, section.traceparent)

@@ -32,6 +32,9 @@ class CgiClient(Client):
 
     __slots__ = ("_early",)
 
+    status_place = slice(8, 11)
+    """`Status: 200 OK`"""
+
     def __init__(self, handler: RequestHandler, sock: SocketType) -> None:
         super().__init__(handler, sock)
         self._early = b""

@@ -21,6 +21,7 @@ from passenger.request.appconnection import AppConnection
 from passenger.request.connecting import ConnectError, connect
 from passenger.request.httpconnection import HttpConnection
 from passenger.request.incoming import IncomingHead
+from passenger.request.observed import Seen
 from passenger.request.upload import Upload
 from passenger.request.visit import Visit
 from passenger.request.webconnection import State
@@ -86,6 +87,8 @@ class Client(AdmittedRequest):
 
     def _read_slowly(self) -> None:
         self._since = self._handler.wheel.now
+        if self._handler.observers:
+            self._seen = Seen(self._handler.monotonic())
         self._incoming = self.incoming(
             self._handler.loop,
             self._sock,
@@ -149,11 +152,25 @@ class Client(AdmittedRequest):
         if self.slot is not handler.wheel.fresh:
             handler.wheel.move(self)
             self.aged()
+        if handler.observers:
+            self._note_asked(handler)
         door = self._route.door
         if door is None:
             handler.pool.get(self._route.name, self)
         else:
             self._enter(door)
+
+    def _note_asked(self, handler: RequestHandler) -> None:
+        """Somebody watches."""
+        now = handler.monotonic()
+        seen = self._seen
+        if seen is None:
+            self._seen = seen = Seen(now)
+        seen.asked = now
+        seen.app = self._route.name
+        seen.received = self._body_left or len(self._body)
+        if handler.tracer is not None:
+            self._pairs = handler.tracer(seen, self._pairs)
 
     def _no_route(self, head: Head) -> None:
         name = head.app.decode("latin-1")
@@ -184,6 +201,10 @@ class Client(AdmittedRequest):
         self._state = _RUNNING
         wheel = self._handler.wheel
         self._granted = self._since = wheel.now
+        seen = self._seen
+        if seen is not None:
+            seen.granted = self._handler.monotonic()
+            seen.pid = session.process.pid
         if self._route.request_ticks != NEVER:
             wheel.move(self)
         door = self._route.door
@@ -212,6 +233,8 @@ class Client(AdmittedRequest):
 
     def session_refused(self, refusal: Refusal) -> None:
         """Waiter: there will be no session."""
+        if self._seen is not None:
+            self._seen.refusal = refusal.reason
         self.answer(errorresponse.refused(refusal, self._route, self.request_id))
 
     def _begin(self, connection: AppConnection, session: Session, data: bytes) -> bool:
@@ -293,13 +316,20 @@ class Client(AdmittedRequest):
         self._state = _ANSWERED
         if self._backlog is None:
             self._finish()
+        else:
+            self._note_served()
 
     def response_failed(self, reason: str) -> None:
         self._connection = None
+        self._note_served()
         if self._begun:
             self.cut()
         else:
             self.answer(errorresponse.error(502, route=self._route, reason=reason, request_id=self.request_id))
+
+    def _note_served(self) -> None:
+        if self._seen is not None:
+            self._seen.served = self._handler.monotonic()
 
     # Ends
 

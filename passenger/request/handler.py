@@ -24,7 +24,7 @@ from passenger.request.appconnection import AppConnection
 from passenger.request.client import Client
 from passenger.request.connecting import peer
 from passenger.request.departure import Departures
-from passenger.request.observed import RequestObserver, RequestTracer, observed
+from passenger.request.observed import RequestObserver, RequestTracer, Seen
 from passenger.request.routes import routes_of
 from passenger.request.sessions import SessionPool
 from passenger.request.timekeeper import Timekeeper
@@ -103,9 +103,7 @@ class RequestHandler:
         self._clock = clock
         self.monotonic = clock.monotonic
         self._allowed = frozenset(allowed_uids)
-        self._kinds: dict[socket.socket, type[Client]] = {}
         self._listeners: dict[socket.socket, type[Client]] = {}
-        """What connections are taken with: the kinds, or their watched twins."""
         self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
         self._drained: Callable[[], None] | None = None
         self._complaints: set[str] = set()
@@ -116,24 +114,16 @@ class RequestHandler:
     def listen(self, sock: socket.socket, kind: type[Client] = Client) -> None:
         """Take connections from a listening Unix socket, each for a `kind` of client. The socket stays the caller's."""
         sock.setblocking(False)
-        self._kinds[sock] = kind
-        self._listeners[sock] = observed(kind) if self.observers else kind
+        self._listeners[sock] = kind
         self.loop.add_reader(sock.fileno(), self._on_connections, sock)
 
     def observe(self, observer: RequestObserver) -> None:
         """Tell it of each request that comes from now on, at its end."""
         self.observers = (*self.observers, observer)
-        self._choose_kinds()
 
     def observe_no_more(self, observer: RequestObserver) -> None:
         """Tell it of none any more; without observers nothing is kept of a request."""
         self.observers = tuple(known for known in self.observers if known != observer)
-        self._choose_kinds()
-
-    def _choose_kinds(self) -> None:
-        for sock in self._listeners:
-            kind = self._kinds[sock]
-            self._listeners[sock] = observed(kind) if self.observers else kind
 
     def apply(self, apps: Mapping[str, App]) -> None:
         """New configuration: requests that come from now on see it, and tunnels that are open."""
@@ -204,6 +194,19 @@ class RequestHandler:
         self.active -= 1
         if self._drained is not None:
             self._check_drained()
+
+    def told(self, seen: Seen, ending: str) -> None:
+        """A request is over: its observers hear of it, once. `ending` counts if it has none yet."""
+        if not seen.app or seen.done:
+            return
+        seen.done = self.monotonic()
+        if not seen.ending:
+            seen.ending = ending
+        for observer in self.observers:
+            try:
+                observer(seen)
+            except Exception as error:  # what is told about a request is no part of it
+                self.events.error("defect while a request was observed", error=repr(error))
 
     def count_malformed(self, reason: str) -> None:
         """Count a request that is none; each reason is logged at most once per QUIET. Never quotes the request."""

@@ -21,6 +21,7 @@ from passenger.request.deadlines import (
     overdue_in_queue,
 )
 from passenger.request.door import value_of
+from passenger.request.observed import DEPARTED
 from passenger.request.webconnection import State, WebConnection
 from passenger.request.wheel import NEVER
 from passenger.wire.session import request_words
@@ -58,6 +59,8 @@ class TimedRequest(WebConnection):
     def left(self) -> None:
         """The web server has gone, because its client has."""
         self._watched = False
+        if self._seen is not None:
+            self._seen.ending = self._seen.ending or DEPARTED
         connection, queued = self._connection, self._state is _QUEUED
         if not self.is_streaming:  # that is how such a response usually ends
             self._handler.aborted += 1

@@ -23,6 +23,7 @@ from passenger.request.admitted import with_line
 from passenger.request.appconnection import AppConnection
 from passenger.request.client import Client
 from passenger.request.incoming import IncomingUpgrade
+from passenger.request.observed import ANSWERED
 from passenger.request.tunnel import Tunnel
 from passenger.request.upgradeconnection import UpgradeConnection
 from passenger.request.webconnection import State
@@ -94,6 +95,8 @@ class UpgradeClient(Client):
         self._state = State.RUNNING
         wheel = self._handler.wheel
         self._granted = self._since = wheel.now
+        if self._seen is not None:
+            self._seen.granted, self._seen.pid = self._handler.monotonic(), session.process.pid
         if self._route.request_ticks != NEVER:
             wheel.move(self)
         door = self._route.door
@@ -132,6 +135,8 @@ class UpgradeClient(Client):
         self._unwatch()
         self._state = State.TUNNELLED
         self._begun = True
+        if self._seen is not None:
+            self._seen.status, self._seen.ending = head[self.status_place], ANSWERED
         self._session = session
         take(self._sock, self._held)
         self._held = 0

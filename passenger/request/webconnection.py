@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 from passenger.request.abort import complete, cut, take
 from passenger.request.flow import Backlog
+from passenger.request.observed import ANSWERED, CUT, Seen
 from passenger.request.wheel import PERIOD, Rider
 from passenger.wire.http1 import END
 from passenger.wire.status import ClientStatus
@@ -87,16 +88,26 @@ class WebConnection(ABC):
         self._connection: AppConnection | None = None
         self._backlog: Backlog | None = None
         self._watched = False
+        self._seen: Seen | None = None
+        """What is noted of a request that somebody watches."""
         self._since = 0
         """Tick from which the deadline of the present state counts."""
         self.bodiless = False
         self.slot: dict[Rider, None] = {}
+
+    status_place = slice(9, 12)
+    """Of the status in a response as the web server gets it: `HTTP/1.1 200 OK`."""
 
     # The response goes out
 
     def deliver(self, data: bytes) -> bool:
         """Response bytes. False = wait: the connection to the process is resumed later."""
         self._begun = True
+        seen = self._seen
+        if seen is not None:
+            seen.sent += len(data)
+            if not seen.status:
+                seen.status = data[self.status_place]
         if self._backlog is not None:
             self._backlog.push(data)
             return False
@@ -120,6 +131,8 @@ class WebConnection(ABC):
         if self.bodiless:
             data = data[: data.index(END) + len(END)]
         self._state = _ANSWERED
+        if self._seen is not None:
+            self._seen.is_own = True
         if self.deliver(data) and self._state is _ANSWERED:
             self._finish()
 
@@ -164,10 +177,12 @@ class WebConnection(ABC):
         self._handler.handled += 1
         if self._body_left:
             self._linger()
-            return
-        self._detach()
-        complete(self._sock, self._held)
-        self._handler.closed()
+        else:
+            self._detach()
+            complete(self._sock, self._held)
+            self._handler.closed()
+        if self._seen is not None:
+            self._handler.told(self._seen, ANSWERED)
 
     def _linger(self) -> None:
         """Much of the request is still to come: let the web server read the response before the connection goes."""
@@ -208,12 +223,16 @@ class WebConnection(ABC):
     def cut(self) -> None:
         """Give up: the web server must not take what it got as a whole response."""
         if self._state is not _CLOSED:
+            if self._seen is not None:
+                self._seen.ending = self._seen.ending or CUT
             self.left()
 
     def _close(self) -> None:
         self._detach()
         cut(self._sock)
         self._handler.closed()
+        if self._seen is not None:
+            self._handler.told(self._seen, CUT)
 
     def _detach(self) -> None:
         """Nothing of the loop refers to the connection any more."""

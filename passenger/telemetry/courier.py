@@ -1,7 +1,8 @@
 """The core's side: a bounded ring of entries, and the socket over which they go to UstRouter. Never blocks.
 
 Rules.
-1. What is told costs an append; entries go out when there is a packet full of them, or TICK after the first.
+1. What is told costs an append; entries go out when there is a packet full of them, or TICK after the first. Who packs
+   many at a time is asked for them before (`gather`), after it has called `wake`.
 2. MOST_RECORDS or MOST_BYTES wait at most: then the oldest entry is dropped and counted (`overflow`).
 3. Nobody is on the other side, or it stands still = the socket is full: the packet in hand is tried again each TICK.
 4. The socket outlives both programs (the watchdog holds both ends), and a packet is one message: it is taken whole, by
@@ -56,30 +57,45 @@ class Courier:
         self.overflow = 0
         self.too_long = 0
         self.tally = Tally()
+        self.gather: Callable[[], None] = lambda: None
         self.on_report: Callable[[], None] = lambda: None
         loop.add_reader(sock.fileno(), self._on_report)
 
     def tell(self, entry: bytes) -> None:
         """An entry of `records`."""
-        size = len(entry)
-        if size > LONGEST:
-            self.too_long += 1
-            return
-        self.told += 1
+        self.tell_all([entry])
+
+    def tell_all(self, entries: list[bytes]) -> None:
+        """Entries of `records`."""
+        sizes = list(map(len, entries))
+        if max(sizes, default=0) > LONGEST:
+            entries = [entry for entry in entries if len(entry) <= LONGEST]
+            self.too_long += len(sizes) - len(entries)
+            sizes = list(map(len, entries))
+        size = sum(sizes)
+        self.told += len(entries)
         ring = self._ring
-        ring.append(entry)
+        ring.extend(entries)
         self._bytes += size
         self._fresh += size
-        if len(ring) > MOST_RECORDS or self._bytes > MOST_BYTES:
+        while len(ring) > MOST_RECORDS or self._bytes > MOST_BYTES:
             self._bytes -= len(ring.popleft())
             self.overflow += 1
+        self.wake()
+        if self._fresh > PACKET and self._stuck is None:
+            self._hand_over()
+
+    def wake(self) -> None:
+        """There is something to send, or to gather."""
         if self._timer is None:
             self._timer = self._loop.call_later(TICK, self._on_tick)
-        if self._fresh > PACKET and self._stuck is None:
-            self.send()
 
     def send(self) -> None:
         """Hand over what there is, as far as the other side takes it."""
+        self.gather()
+        self._hand_over()
+
+    def _hand_over(self) -> None:
         self._fresh = 0
         while self._stuck is not None or self._ring:
             packet, count = self._stuck or self._next_packet()
@@ -93,6 +109,7 @@ class Courier:
 
     def status(self) -> dict[str, Any]:
         """Counters only go up."""
+        self.gather()
         return {
             "told": self.told,
             "waiting": len(self._ring) + (self._stuck[1] if self._stuck is not None else 0),

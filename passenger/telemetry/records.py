@@ -23,13 +23,13 @@ from typing import Any, Final
 from passenger.lazy_dataclass import dataclass
 
 HEADER: Final = struct.Struct("!IQdd")
-_FIXED: Final = struct.Struct("!IBI3sBB?QQdddddd32s16s16s")
+_FIXED: Final = struct.Struct("!IBI3sBB?QQddddd32s16s16s")
 REST: Final = _FIXED.size - 4
 pack_fixed = _FIXED.pack
 """The beginning of the entry of a request; called itself, without a function around it, as one is made for each.
 
 REST plus the length of its texts, REQUEST, pid, status (three digits), place in ENDINGS, place in REFUSALS, whether the
-answer was ours, bytes received and sent; times: arrived, asked, granted, begun, served, done; trace, own span, parent
+answer was ours, bytes received and sent; times: arrived, asked, granted, served, done; trace, own span, parent
 span. Behind it its texts, joined by NULs: application, method, path, request id, the web server's start.
 """
 _PREFIX: Final = struct.Struct("!IB")
@@ -134,8 +134,8 @@ def _event(entry: bytes, offset: float) -> EventRecord:
 def _request(entry: bytes, offset: float) -> RequestRecord:
     fields = _FIXED.unpack_from(entry)
     pid, status, ending, refusal, is_own, received, sent = fields[2:9]
-    arrived, asked, granted, _, served, done = fields[9:15]
-    trace, span, parent = (text.decode("latin-1") for text in fields[15:18])
+    arrived, asked, granted, served, done = fields[9:14]
+    trace, span, parent = (text.decode("latin-1") for text in fields[14:17])
     app, method, path, request_id, start = entry[_FIXED.size :].decode("utf-8", "replace").split("\0")
     return RequestRecord(
         id=request_id,

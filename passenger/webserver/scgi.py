@@ -2,7 +2,9 @@
 
 Rules.
 1. The order of the parameters is part of the protocol: the core's fast path expects CONTENT_LENGTH (nginx puts it
-   first by itself), SCGI, PASSENGER_CONNECT_SECRET, PASSENGER_APP, then the list of `_request_parameters`.
+   first by itself), SCGI, PASSENGER_CONNECT_SECRET, PASSENGER_APP, then the list of `_request_parameters`, in which
+   what telemetry needs of every request comes first. `traceparent` has a place of its own so that the core need not
+   search for it: where it is not there, the client has sent none.
 2. The client's word is taken for its headers only. Names that an application might mistake for facts of the
    connection (`Proxy`, `Forwarded`, `X-Forwarded-*`, `X-Real-IP`) or of ours (`X-Queue-Time`) are dropped: a parameter
    of the same name without a value keeps nginx from sending the header. What a trusted proxy says about the client
@@ -74,6 +76,9 @@ def request_parameters(client: ClientFacts) -> list[Directive]:
 def _request_parameters(client: ClientFacts) -> tuple[tuple[str, str, bool], ...]:
     """(name, value, left out when empty), in the order in which the core gets them."""
     return (
+        ("HTTP_X_REQUEST_ID", client.request_id, False),
+        ("HTTP_X_REQUEST_START", "t=$msec", False),
+        ("HTTP_TRACEPARENT", "$http_traceparent", True),
         ("REQUEST_METHOD", "$request_method", False),
         ("REQUEST_URI", "$request_uri", False),
         ("QUERY_STRING", "$query_string", False),
@@ -86,8 +91,6 @@ def _request_parameters(client: ClientFacts) -> tuple[tuple[str, str, bool], ...
         ("REQUEST_SCHEME", client.scheme, False),
         ("HTTPS", client.https, True),
         ("HTTP_HOST", client.host, True),
-        ("HTTP_X_REQUEST_ID", client.request_id, False),
-        ("HTTP_X_REQUEST_START", "t=$msec", False),
         *((("TRUSTED_PROXY", client.spoken_for, True),) if client.spoken_for else ()),
     )
 

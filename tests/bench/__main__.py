@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import measure, node, promises, report, smart_spawn, stacks
+from tests.bench import measure, node, promises, report, smart_spawn, stacks, telemetry_cost
 from tests.support.running import free_port
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -30,9 +30,12 @@ def main() -> int:
     options.add_argument(
         "--promises", action="store_true", help="only what deploys, limits and reloads cost requests, printed"
     )
+    options.add_argument("--telemetry", action="store_true", help="only what telemetry costs the core, printed")
     chosen = options.parse_args()
     if chosen.promises:
         return promises.main([])
+    if chosen.telemetry:
+        return telemetry_cost.main([])
     loads = dict(measure.LOADS)
     if chosen.quick:
         chosen.rounds, chosen.print = 3, True

@@ -27,7 +27,7 @@ from collections import Counter
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import uvloop
 
@@ -62,6 +62,8 @@ def scgi_request(headers: int) -> bytes:
         "SCGI": "1",
         "PASSENGER_CONNECT_SECRET": SECRET.decode(),
         "PASSENGER_APP": "bench",
+        "HTTP_X_REQUEST_ID": "61bcf6b6d01beaa57a20c7e757327b9e",
+        "HTTP_X_REQUEST_START": "t=1795364841.787",
         "REQUEST_METHOD": "GET",
         "REQUEST_URI": "/hello?x=1",
         "QUERY_STRING": "x=1",
@@ -73,8 +75,6 @@ def scgi_request(headers: int) -> bytes:
         "REMOTE_PORT": "50000",
         "REQUEST_SCHEME": "http",
         "HTTP_HOST": "localhost:8080",
-        "HTTP_X_REQUEST_ID": "61bcf6b6d01beaa57a20c7e757327b9e",
-        "HTTP_X_REQUEST_START": "t=1795364841.787",
     }
     pairs |= {f"HTTP_X_HEADER_{i}": f"value number {i}" for i in range(headers)}
     block = "".join(f"{name}\0{value}\0" for name, value in pairs.items()).encode()
@@ -288,37 +288,63 @@ def load(path: str, request: bytes, count: int, concurrency: int) -> float:
     return time.perf_counter() - began
 
 
+class Stand:
+    """A server of one kind with its application, while the block lasts."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        self.path, self._app_path = str(folder / kind), str(folder / f"{kind}-app")
+        self._app = multiprocessing.Process(
+            target=application, args=(self._app_path,), kwargs={"http": kind == "http"}, daemon=True
+        )
+        self._kind = kind
+
+    def __enter__(self) -> Self:
+        self._app.start()
+        while not Path(self._app_path).exists():
+            os.sched_yield()
+        self._control, there = multiprocessing.Pipe()
+        args = (self._kind, self.path, self._app_path, self._app.pid, there)
+        self._server = multiprocessing.Process(target=server, args=args, daemon=True)
+        self._server.start()
+        self._control.recv()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._control.send("stop")
+        self._server.join()
+        self._app.kill()
+        self._app.join()
+
+    def ask(self, what: str) -> Any:
+        self._control.send(what)
+        return self._control.recv()
+
+    def load(self, request: bytes, count: int, concurrency: int) -> float:
+        """CPU microseconds of the server per request."""
+        before = self.ask("report")
+        load(self.path, request, count, concurrency)
+        used: float = (self.ask("report") - before) * 1e6 / count
+        return used
+
+    def calls(self, request: bytes, concurrency: int) -> Counter[str]:
+        """The calls of 1000 requests."""
+        self._control.send("count")
+        load(self.path, request, 1000, concurrency)
+        found: Counter[str] = self.ask("calls")
+        return found
+
+
 def measure(kind: str, folder: Path, args: argparse.Namespace) -> float:
     """CPU microseconds of the server per request."""
-    path, app_path = str(folder / kind), str(folder / f"{kind}-app")
-    app = multiprocessing.Process(target=application, args=(app_path,), kwargs={"http": kind == "http"}, daemon=True)
-    app.start()
-    while not Path(app_path).exists():
-        os.sched_yield()
-    here, there = multiprocessing.Pipe()
-    process = multiprocessing.Process(target=server, args=(kind, path, app_path, app.pid, there), daemon=True)
-    process.start()
-    here.recv()
-
-    def cpu() -> Any:
-        here.send("report")
-        return here.recv()
-
     request = scgi_request(args.headers)
-    load(path, request, args.requests // 10, args.concurrency)
-    before = cpu()
-    seconds = load(path, request, args.requests, args.concurrency)
-    used: float = (cpu() - before) * 1e6 / args.requests
-    if args.calls:
-        here.send("count")
-        load(path, request, 1000, args.concurrency)
-        here.send("calls")
-        show(here.recv())
+    with Stand(kind, folder) as stand:
+        stand.load(request, args.requests // 10, args.concurrency)
+        began = time.perf_counter()
+        used = stand.load(request, args.requests, args.concurrency)
+        seconds = time.perf_counter() - began
+        if args.calls:
+            show(stand.calls(request, args.concurrency))
     print(f"{kind:10} {used:6.1f} us CPU per request, {args.requests / seconds:8.0f} requests/s")
-    here.send("stop")
-    process.join()
-    app.kill()
-    app.join()
     return used
 
 

@@ -78,11 +78,15 @@ def test_the_parameters_come_in_the_order_the_core_relies_on(server: NginxServer
         )
     port = str(port_of(server))
     assert said["body"] == "hello"
-    assert said["pairs"][:11] == [
+    told = said["pairs"][4:6]
+    assert [name for name, _ in told] == ["HTTP_X_REQUEST_ID", "HTTP_X_REQUEST_START"]
+    assert [len(value) for _, value in told] == [32, 16], "where telemetry looks for them without a search"
+    assert said["pairs"][:13] == [
         ["CONTENT_LENGTH", "5"],
         ["SCGI", "1"],
         ["PASSENGER_CONNECT_SECRET", SECRET],
         ["PASSENGER_APP", "small"],
+        *told,
         ["REQUEST_METHOD", "POST"],
         ["REQUEST_URI", "/a%20b?x=1"],
         ["QUERY_STRING", "x=1"],
@@ -91,9 +95,21 @@ def test_the_parameters_come_in_the_order_the_core_relies_on(server: NginxServer
         ["SERVER_PORT", port],
         ["SERVER_PROTOCOL", "HTTP/1.1"],
     ]
-    assert [pair[0] for pair in said["pairs"][11:15]] == ["REMOTE_ADDR", "REMOTE_PORT", "REQUEST_SCHEME", "HTTP_HOST"]
-    assert said["pairs"][14] == ["HTTP_HOST", f"127.0.0.1:{port}"]
-    assert ["HTTP_X_ONE", "1"] in said["pairs"][15:]
+    assert [pair[0] for pair in said["pairs"][13:17]] == ["REMOTE_ADDR", "REMOTE_PORT", "REQUEST_SCHEME", "HTTP_HOST"]
+    assert said["pairs"][16] == ["HTTP_HOST", f"127.0.0.1:{port}"]
+    assert ["HTTP_X_ONE", "1"] in said["pairs"][17:]
+
+
+def test_a_traceparent_has_its_place_and_comes_once(server: NginxServer) -> None:
+    """Where the method follows at once, the core takes it that there is none."""
+    with ScgiBackend(server.paths.request) as backend:
+        raw(
+            server,
+            b"GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nTraceparent: 00-a\r\nTRACEPARENT: 00-b\r\nConnection: close\r\n\r\n",
+        )
+    (request,) = backend.seen
+    assert request.names.index("HTTP_TRACEPARENT") == request.names.index("REQUEST_METHOD") - 1
+    assert request.names.count("HTTP_TRACEPARENT") == 1
 
 
 def test_headers_that_pretend_to_be_facts_are_dropped(server: NginxServer) -> None:

@@ -7,13 +7,14 @@ import pytest
 from passenger.core import tracing
 
 ID = b"61bcf6b6d01beaa57a20c7e757327b9e"
+START = b"t=1795364841.787"
 PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def head(*, parent: bytes = b"", trusted: bool = False, request_id: bytes = ID) -> bytes:
-    pairs = {b"SCRIPT_NAME": b"", b"PATH_INFO": b"/", b"HTTP_X_REQUEST_ID": request_id}
-    pairs |= {b"TRUSTED_PROXY": b"1"} if trusted else {}
-    pairs |= {b"HTTP_TRACEPARENT": parent} if parent else {}
+    pairs = {b"SCRIPT_NAME": b"/shop", b"PATH_INFO": b"/", b"HTTP_X_REQUEST_ID": request_id}
+    pairs |= {b"HTTP_X_REQUEST_START": START} | ({b"HTTP_TRACEPARENT": parent} if parent else {})
+    pairs |= {b"REQUEST_METHOD": b"GET"} | ({b"TRUSTED_PROXY": b"1"} if trusted else {})
     return b"".join(b"%b\0%b\0" % pair for pair in {**pairs, b"LAST": b"1"}.items())
 
 
@@ -29,7 +30,8 @@ def test_the_trace_is_the_id_of_the_request_and_the_span_is_new() -> None:
     one, other = begun(head(), 1.0, 0.5), begun(head(request_id=b"7" * 32), 1.0, 0.5)
     assert one is not None
     assert other is not None
-    assert (one[0], one[2], one[3]) == (ID, b"0" * 16, ID)
+    assert (one[0], one[2]) == (ID, b"0" * 16)
+    assert tracing.facts(one[3]) == (b"/shop/", ID, START, b"GET")
     assert one[1] != other[1]
     assert told(head()).endswith(b"HTTP_TRACEPARENT\x0000-%b-%b-01\0" % (ID, one[1]))
 
@@ -55,7 +57,6 @@ def test_a_trusted_proxy_is_followed_and_nobody_else() -> None:
     whole = told(head(parent=PARENT))
     assert whole.count(b"HTTP_TRACEPARENT") == 1
     assert PARENT not in whole
-    assert whole.endswith(b"LAST\x001\0")
 
 
 @pytest.mark.parametrize(
@@ -78,3 +79,29 @@ def test_sampling_is_a_share() -> None:
     assert begun(head(), 0.1, 0.05) is not None
     assert begun(head(), 0.1, 0.1) is None
     assert begun(head(), 0.0, 0.0) is None
+
+
+def test_a_head_in_another_order_says_the_same() -> None:
+    """That of Apache, or of an nginx configuration that somebody keeps."""
+    named = dict(zip(*[iter(head().split(b"\0")[:-1])] * 2, strict=True))
+    first = {name: named[name] for name in (b"SCRIPT_NAME", b"PATH_INFO")}
+    other = b"".join(b"%b\0%b\0" % pair for pair in {**first, **dict(reversed(named.items()))}.items())
+    usual, found = begun(head(), 1.0, 0.5), begun(other, 1.0, 0.5)
+    assert usual is not None
+    assert found is not None
+    assert found[:3] == usual[:3]
+    assert tracing.facts(found[3]) == tracing.facts(usual[3])
+
+
+def test_a_request_with_a_body_says_the_same() -> None:
+    with_body = head().replace(b"PATH_INFO\0/\0", b"PATH_INFO\0/\0CONTENT_LENGTH\x0012\0")
+    found = begun(with_body, 1.0, 0.5)
+    assert found is not None
+    assert tracing.facts(found[3]) == (b"/shop/", ID, START, b"GET")
+
+
+def test_a_value_that_reads_like_a_name_is_a_value() -> None:
+    sly = head(trusted=True) + b"HTTP_X_A\0HTTP_TRACEPARENT\0HTTP_X_B\0" + PARENT + b"\0"
+    whole = told(sly)
+    assert whole.startswith(sly)
+    assert whole.endswith(b"HTTP_TRACEPARENT\x0000-%b-%b-01\0" % (ID, ID[16:]))

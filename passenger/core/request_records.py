@@ -1,0 +1,110 @@
+"""Requests that are over, on their way to UstRouter: kept as they are, and packed many at a time.
+
+Rules.
+1. The end of a request costs an append. What is kept of its head is the front of it (`tracing.Trace`): no header of the
+   client, and never longer than its URI and a bit.
+2. They are packed when there are MOST of them, or when the courier is about to send: in one go the same work takes a
+   third of the time that it takes between other things.
+3. Redaction happens here: of a path its digest, or what `telemetry.paths` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from passenger.core import tracing
+from passenger.pool.session import RefusalReason
+from passenger.request.observed import ANSWERED, CUT, DEPARTED, Seen
+from passenger.telemetry.courier import Courier
+from passenger.telemetry.records import REQUEST, REST, pack_fixed
+
+MOST: Final = 32
+LONGEST_PATH: Final = 1024
+"""Bytes of a plain path that are told."""
+_ENDINGS: Final = {ANSWERED: 0, DEPARTED: 1, CUT: 2}
+_REFUSALS: Final[dict[RefusalReason | None, int]] = {
+    None: 0,
+    RefusalReason.QUEUE_FULL: 1,
+    RefusalReason.SPAWN_FAILED: 2,
+    RefusalReason.BACKING_OFF: 3,
+    RefusalReason.STOPPING: 4,
+    RefusalReason.UNKNOWN_APP: 5,
+}
+_KNOWN_PATHS: Final = 4096
+
+
+class AppRules(NamedTuple):
+    """What is told of an application."""
+
+    name: bytes
+    rate: float
+    paths: str
+    longest: int
+    """Bytes of a path that are told."""
+    tells_app: bool
+
+
+class RequestRecords:
+    """Packs for one courier."""
+
+    def __init__(self, courier: Courier, refused: Callable[[str, RefusalReason], None]) -> None:
+        """`refused` is told of each request that the pool refused."""
+        self._courier = courier
+        self._refused = refused
+        self._ended: list[Seen] = []
+        self._digests: dict[bytes, bytes] = {}
+        courier.gather = self.pack
+
+    def end(self, seen: Seen) -> None:
+        """Observer; `span` holds (AppRules, Trace), None = it is not told."""
+        if seen.refusal is not None:
+            self._refused(seen.app, seen.refusal)
+        if seen.span is not None:
+            ended = self._ended
+            ended.append(seen)
+            if len(ended) == 1:
+                self._courier.wake()
+            elif len(ended) >= MOST:
+                self.pack()
+
+    def pack(self) -> None:
+        """Hand over what there is."""
+        if self._ended:
+            ended, self._ended = self._ended, []
+            self._courier.tell_all([self._packed(seen, *seen.span) for seen in ended])
+
+    def _packed(self, seen: Seen, rules: AppRules, trace: tracing.Trace) -> bytes:
+        id_, span, parent, front = trace
+        path, request_id, start, method = tracing.facts(front)
+        told = self._digests.get(path) or self._digest(path) if rules.paths == "digest" else path[: rules.longest]
+        texts = b"\0".join((rules.name, method, told, request_id, start))
+        fixed = pack_fixed(  # in the order of `records.pack_fixed`, which says what they are
+            REST + len(texts),
+            REQUEST,
+            seen.pid,
+            seen.status,
+            _ENDINGS[seen.ending],
+            _REFUSALS[seen.refusal],
+            seen.is_own,
+            seen.received,
+            seen.sent,
+            seen.arrived,
+            seen.asked,
+            seen.granted,
+            seen.served,
+            seen.done,
+            id_,
+            span,
+            parent,
+        )
+        return fixed + texts
+
+    def _digest(self, path: bytes) -> bytes:
+        digest = blake2b(path, digest_size=8, person=b"passenger-path").hexdigest().encode()
+        if len(self._digests) >= _KNOWN_PATHS:
+            self._digests.clear()
+        if len(path) <= LONGEST_PATH:
+            self._digests[path] = digest
+        return digest
