@@ -34,6 +34,7 @@ config_version = 1
 [instances.main]
 web_server = "apache"
 admin.listen = "127.0.0.1:{admin}"
+admin.token = "only-for-this-test"
 [instances.main.nginx]
 mode = "external"
 listen = ["127.0.0.1:{port}"]
@@ -237,6 +238,22 @@ def test_probes_and_nothing_else_on_the_admin_address(site: Site) -> None:
         404,
     ]
     assert "\npassenger_ready 1.0\n" in fetch(site.admin, "/metrics").text
+
+
+def test_the_dashboard_is_live(site: Site) -> None:
+    """Events come as they happen, and the token comes through."""
+    assert "default-src 'none'" in fetch(site.admin, "/dashboard").headers["content-security-policy"]
+    path = "/dashboard/output?id=none"
+    assert fetch(site.admin, path).status == 401
+    assert fetch(site.admin, path, headers={"Authorization": "Bearer only-for-this-test"}).status == 404
+    connection = http.client.HTTPConnection("127.0.0.1", site.admin, timeout=DEADLINE)
+    with contextlib.closing(connection):
+        connection.request("GET", "/dashboard/events")
+        with connection.getresponse() as stream:
+            assert stream.headers["content-type"] == "text/event-stream"
+            kinds = [line for line in iter(stream.readline, b"event: series\n") if line.startswith(b"event: ")]
+    assert kinds[0] == b"event: limits\n"
+    assert b"event: state\n" in kinds
 
 
 class InBackground:
