@@ -33,6 +33,7 @@ else:
         """For a class without or with parameters."""
 
         def decorate(cls: type) -> type:
+            cls.__doc__ = cls.__doc__ or cls.__name__  # else it would be made of the signature, with `inspect`
             made = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)(cls)
             wanted = {"__init__": init, "__repr__": repr, "__eq__": eq, "__hash__": eq and frozen}
             _write_later(made, [name for name in wanted if wanted[name]], frozen=frozen, slots=slots)
@@ -107,7 +108,13 @@ def _written(cls: type, name: str) -> Any:
         for one in dataclasses.fields(cls)
     ]
     same = dataclasses.make_dataclass(
-        cls.__name__, fields, init=False, repr=name == "__repr__", eq=name != "__repr__", frozen=name == "__hash__"
+        cls.__name__,
+        fields,
+        namespace={"__doc__": cls.__name__},
+        init=False,
+        repr=name == "__repr__",
+        eq=name != "__repr__",
+        frozen=name == "__hash__",
     )
     return getattr(same, name)
 

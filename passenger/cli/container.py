@@ -23,6 +23,7 @@ from passenger.cli.catalogue import COMMANDS
 from passenger.cli.early_core import begin_core
 from passenger.cli.filed_secrets import read_filed
 from passenger.errors import EXIT_OK, HostError
+from passenger.later_inspect import import_inspect_later
 from passenger.watchdog.child import STOPPING
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def _stopped(number: int, _: object) -> NoReturn:
 def _start(given: list[str], environ: Mapping[str, str]) -> int:
     """Load the rest, while the core loads. No garbage is looked for: this process becomes another one, or ends."""
     gc.disable()
+    import_inspect_later()
     from passenger.cli.container_start import start
 
     return start(given, environ)
