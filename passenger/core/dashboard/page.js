@@ -33,11 +33,11 @@ function tiles(list, names) {
   return found;
 }
 // Rows of a table by key: they stay the same elements while they are there.
-function table(columns) {
+function table(columns, kind = "plain") {
   const body = make("tbody"), rows = new Map();
   const head = make("thead", {}, make("tr", {}, ...columns.map((name) => make("th", { scope: "col" }, name))));
   return {
-    box: make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": columns.join(", ") }, make("table", {}, head, body)),
+    box: make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": columns.join(", ") }, make("table", { class: kind }, head, body)),
     show(wanted) {
       const present = new Set(wanted.map(([key]) => String(key)));
       for (const [key, row] of rows) if (!present.has(key)) { row.remove(); rows.delete(key); }
@@ -85,7 +85,7 @@ function plot(title, lines, unit) {
     },
   };
 }
-const limitTable = () => table(["limit", "value", "from"]);
+const limitTable = () => table(["limit", "value", "from"], "wrap");
 const limitRows = (limits) => limits.map((one) => [one.key, [one.key, one.value, one.origin]]);
 
 class Card {
