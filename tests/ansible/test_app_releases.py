@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,8 +76,13 @@ def test_releases_of_a_repository_share_what_they_install_and_the_oldest_go(blog
 
 
 def test_what_goes_leaves_data_unless_it_is_told_to(blog: Deployment) -> None:
-    source = blog.archive("one")
-    assert blog.play(FIRST, "one", source).status == 0
+    """Here it came from a zip archive."""
+    archive = blog.place / "one.zip"
+    with zipfile.ZipFile(archive, "w") as files:
+        files.writestr("passenger_wsgi.py", "")
+    played = blog.play(FIRST, "one", {"type": "archive", "src": str(archive)})
+    assert played.status == 0, played.output[-4000:]
+    assert (blog.root / "current" / "passenger_wsgi.py").exists()
     (blog.root / "shared" / "media" / "picture").write_text("of somebody")
     gone = blog.play(FIRST, "", {}, state="absent")
     assert gone.status == 0, gone.output[-4000:]

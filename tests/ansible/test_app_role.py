@@ -122,8 +122,9 @@ def test_a_play_that_was_cut_off_is_brought_to_its_end_by_the_next(blog: Deploym
 def test_what_is_wrong_is_told_before_anything_is_changed(blog: Deployment) -> None:
     """All of it at once, with name, value and fix; then an id that means something else, and a key that is unknown."""
     before = {path: path.lstat().st_mtime_ns for path in blog.root.rglob("*")}
-    wrong = blog.play("deploy", "../evil", blog.archive("three"), keep=1, shared=["/etc"])
-    for word in ('passenger_app_release is "../evil"', 'passenger_app_keep is "1"', '["/etc"]', "at least 2"):
+    wrong = blog.play("deploy", "../evil", {**blog.archive("three"), "src": "/three.zip"}, keep=1, shared=["/etc"])
+    told = ('passenger_app_release is "../evil"', 'passenger_app_keep is "1"', '["/etc"]', "at least 2", "unzip cannot")
+    for word in told:
         assert word.replace('"1"', "1") in wrong.words.replace('"1"', "1"), wrong.output[-4000:]
     other = blog.play("deploy", blog.current, blog.archive("another"))
     assert "Give it a new name" in other.words, other.output[-4000:]
