@@ -102,7 +102,17 @@ def upgrade_pass(hop: Hop, name: str, app: App) -> list[Directive]:
         directive("proxy_set_header", "X-Passenger-Connect-Secret", hop.secret),
         directive("proxy_set_header", "X-Passenger-App", name),
         *(directive("proxy_set_header", header, Expression(value)) for header, value in _facts(hop.client)),
+        *_trust(hop),
         *(directive("proxy_set_header", header, "") for header in dropped),
+    ]
+
+
+def _trust(hop: Hop) -> list[Directive]:
+    """The secret and `1` where a trusted proxy sent the request: no client can say that, whatever it sends."""
+    if not hop.client.spoken_for:
+        return []
+    return [
+        directive("proxy_set_header", "X-Passenger-Trusted-Proxy", Expression(f"{hop.secret}{hop.client.spoken_for}"))
     ]
 
 

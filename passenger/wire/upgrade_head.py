@@ -4,7 +4,8 @@ Rules.
 1. Parsed exactly or rejected with ScgiError: HTTP/1.1 only, CRLF only, no folded lines, one request per connection
    without a body; both `Upgrade` with one token and `Connection` with the option `upgrade`.
 2. What nginx says about the connection comes in `X-Passenger-*` headers, each exactly once, the connect secret among
-   them; any other header of that kind is dropped. None of them reaches the application.
+   them; any other header of that kind is dropped. None of them reaches the application. That a trusted proxy sent the
+   request counts only together with the secret: not every web server of ours says something about it.
 3. The rules of `scgi_head` hold: names with anything but letters, digits and `-` are dropped, repeated headers joined
    or refused, the client's word about proxies is dropped with everything hop-by-hop (by `http_request`).
 """
@@ -38,8 +39,8 @@ FACTS: Final = {
 }
 """What nginx adds -> the parameter it becomes; "" = it is for the core only."""
 
-_OPTIONAL: Final = frozenset({PREFIX + b"HOST"})
-"""nginx leaves a header out whose value is empty."""
+_OPTIONAL: Final = frozenset({PREFIX + b"HOST", PREFIX + b"CLIENT_PORT"})
+"""nginx leaves a header out whose value is empty, as is the port of a client that a load balancer told of."""
 _DROPPED: Final = REMOVED | {
     b"HTTP_CONNECTION",
     b"HTTP_UPGRADE",
@@ -81,6 +82,8 @@ def parse_upgrade(data: bytes, secret: bytes) -> UpgradeHead:
     pairs = {b"REQUEST_METHOD": asked[1], b"REQUEST_URI": asked[2], b"QUERY_STRING": query, b"CONTENT_TYPE": b""}
     pairs |= {FACTS[name]: value for name, value in facts.items() if FACTS[name]}
     pairs |= {name: value for name, value in fields.items() if name not in _DROPPED and not name.startswith(PREFIX)}
+    if compare_digest(fields.get(PREFIX + b"TRUSTED_PROXY", b""), secret + b"1"):
+        pairs[b"TRUSTED_PROXY"] = b"1"
     block = b"".join([b"%b\0%b\0" % pair for pair in pairs.items()])
     return UpgradeHead(as_head(facts[PREFIX + b"APP"], 0, asked[1], asked[2], block), protocol)
 

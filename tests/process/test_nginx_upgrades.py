@@ -19,6 +19,7 @@ import pytest
 from passenger.config.instance import Instance, Nginx
 from passenger.config.instance import Listener as ListenOn
 from passenger.config.model import App, InstanceConfig
+from passenger.core import tracing
 from tests.support import requestcore
 from tests.support.nginx_server import NginxServer, binary_paths, nginx_server
 from tests.support.pool import StillClock
@@ -50,6 +51,7 @@ def house(
     base_uri: str = "/",
     app_type: str = "node",
     files: bool = False,
+    trusted: tuple[str, ...] = (),
     **options: Any,
 ) -> Iterator[tuple[RequestCore, NginxServer, int]]:
     """The handler behind nginx, with one application."""
@@ -71,7 +73,7 @@ def house(
         def configure(root: Path, addresses: list[str]) -> InstanceConfig:
             (root / "request").symlink_to(core.path)
             (root / "request_http").symlink_to(core.upgrade_path)
-            nginx = Nginx(listen=tuple(ListenOn(address=address) for address in addresses))
+            nginx = Nginx(listen=tuple(ListenOn(address=address) for address in addresses), trusted_proxies=trusted)
             return InstanceConfig(name="main", instance=Instance(nginx=nginx), apps={"blog": app})
 
         server = stack.enter_context(nginx_server(binary, configure))
@@ -98,9 +100,11 @@ def head_of(sock: socket.socket) -> bytes:
 
 
 @contextmanager
-def tunnelled(core: RequestCore, port: int, data: bytes) -> Iterator[tuple[socket.socket, AppEnd, bytes]]:
+def tunnelled(
+    core: RequestCore, port: int, data: bytes, came_from: str = "127.0.0.1"
+) -> Iterator[tuple[socket.socket, AppEnd, bytes]]:
     """An open WebSocket: the client, the application, and the head that it got."""
-    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE, source_address=(came_from, 0)) as client:
         client.sendall(data)
         app = core.accept()
         asked = head_of(app.sock)
@@ -135,6 +139,25 @@ def test_websocket_goes_through_with_our_words_about_the_client(
         assert app.at_end()
         app.sock.close()
         core.until(lambda: core.handler.active == 0 and core.pool.open_sessions == 0)
+
+
+@pytest.mark.parametrize(("came_from", "is_followed"), [("127.0.0.2", True), ("127.0.0.1", False)])
+def test_a_trace_goes_on_in_a_websocket_if_a_trusted_proxy_began_it(
+    monkeypatch: pytest.MonkeyPatch,
+    binary: str,
+    came_from: str,
+    is_followed: bool,  # noqa: FBT001 - pytest
+) -> None:
+    theirs = "0af7651916cd43dd8448eb211c80319c"
+    more = f"X-Passenger-Trusted-Proxy: 1\r\nTraceparent: 00-{theirs}-b7ad6b7169203331-01\r\n"
+    with house(monkeypatch, binary, trusted=("127.0.0.2",)) as (core, _, port):
+        core.call(lambda: core.handler.observe(lambda _: None))
+        core.handler.tracer = lambda _, pairs: tracing.begun(pairs, 1.0, lambda: 0.0)[1]
+        with tunnelled(core, port, ask(more=more), came_from) as (client, app, asked):
+            assert asked.count(b"\r\ntraceparent: 00-") == 1
+            assert (b"\r\ntraceparent: 00-" + theirs.encode() in asked) == is_followed
+            client.close()
+            app.sock.close()
 
 
 @pytest.mark.parametrize(

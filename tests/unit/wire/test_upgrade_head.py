@@ -42,6 +42,22 @@ def test_the_usual_request_goes_on_with_our_own_words_about_the_client() -> None
     assert not [name for name in headers if name.startswith(b"x-passenger")]
 
 
+def test_a_client_behind_a_load_balancer_has_no_port() -> None:
+    """nginx knows none when its address came in X-Forwarded-For, and leaves the header out."""
+    asked = parse_upgrade(upgrade({"X-Passenger-Client-Port": ""}), SECRET)
+    assert b"REMOTE_ADDR\x00127.0.0.1\0" in asked.head.block
+
+
+def test_a_trusted_proxy_counts_only_with_the_secret() -> None:
+    """A client can send the header where no web server of ours drops it; its word about traces is not to be believed."""
+    told = parse_upgrade(upgrade({"X-Passenger-Trusted-Proxy": SECRET.decode() + "1"}), SECRET)
+    assert b"TRUSTED_PROXY\x001\0" in told.head.block
+    assert SECRET not in told.head.block
+    for claim in ("1", SECRET.decode(), SECRET.decode() + "2"):
+        claimed = parse_upgrade(upgrade({"X-Passenger-Trusted-Proxy": claim, "Trusted-Proxy": "1"}), SECRET)
+        assert b"\0TRUSTED_PROXY\0" not in claimed.head.block
+
+
 def test_content_length_zero_is_no_body_and_is_not_passed_on() -> None:
     """Some clients say it."""
     assert b"content-length" not in forwarded(upgrade({"Content-Length": "0"}))
