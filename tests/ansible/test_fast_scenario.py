@@ -107,15 +107,21 @@ def test_an_application_that_is_taken_out_loses_its_file_and_what_others_wrote_s
 
 @pytest.mark.timeout(400)
 def test_a_half_made_installation_is_made_again(scenario: Played) -> None:
-    """What an interrupted play leaves has no mark; programs of the one in use are never half there."""
-    releases = PLACE / "hosts" / HOST / "opt/passenger-releases"
-    (release,) = releases.iterdir()
+    """What an interrupted play leaves has no mark; the service of an nginx that it had just installed is disabled after all."""
+    root = PLACE / "hosts" / HOST
+    (release,) = (root / "opt/passenger-releases").iterdir()
     (release / ".complete").unlink()
     (release / "bin/passenger").unlink()
+    service = root / "etc/systemd/system/multi-user.target.wants/nginx.service"
+    service.symlink_to("/lib/systemd/system/nginx.service")
+    mark = root / "var/lib/misc/passenger_nginx.installing"
+    mark.touch()
     played = converge()
     assert played.status == 0, played.output[-4000:]
     assert (release / ".complete").read_text().strip()
     assert (release / "bin/passenger").exists()
+    assert not service.is_symlink()
+    assert not mark.exists()
 
 
 @pytest.mark.timeout(400)
