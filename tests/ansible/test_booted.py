@@ -37,12 +37,18 @@ def fleet(engine: Engine) -> Iterator[Engine]:
     hosts.down(engine)
 
 
-@pytest.fixture
-def front(fleet: Engine) -> Iterator[Balancer]:
-    """The balancer of docs/scaling.md before the hosts, all of which it finds ready."""
+@pytest.fixture(scope="module")
+def balanced(fleet: Engine) -> Iterator[Balancer]:
+    """The balancer of docs/scaling.md before the hosts."""
     with balancer(fleet, {host: hosts.address_of(fleet, host) for host in hosts.HOSTS}) as made:
-        made.wait_all_up()
         yield made
+
+
+@pytest.fixture
+def front(balanced: Balancer) -> Balancer:
+    """It finds all hosts ready."""
+    balanced.wait_all_up()
+    return balanced
 
 
 def step(engine: Engine, name: str, scenario: str, **environment: str) -> Played:
