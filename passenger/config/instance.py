@@ -205,6 +205,12 @@ class Nginx:
         choices=("combined", "json"),
         reload="live",
     )
+    log_queries: bool = key(
+        "The access log tells the query of a request, and that of its `Referer`. Otherwise `?...` stands in its place: "
+        "queries hold tokens and passwords.",
+        default=False,
+        reload="live",
+    )
     retry_on_core_crash: bool = key(
         "A GET (or another idempotent request) that meets a crashed core, before any answer, is sent again once.",
         default=True,

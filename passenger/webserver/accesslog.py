@@ -7,6 +7,7 @@ Rules.
    a client sends. nginx copies bytes above 127 as they are: so what is no text, or would turn the direction of a
    terminal's, is cut at its first such byte, with a mark. That is one regular expression per value, in `json` only.
 3. Whatever stands without quotes is a number: nginx writes the status of a request without one as `000`.
+4. A query, which may hold a password or a token, is told when `log_queries` says so; that of a `Referer` is one, too.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from passenger.webserver.tree import Directive, Expression, UnrenderableValueErr
 LOG_FORMAT: Final = "passenger"
 
 _COMBINED: Final = (
-    '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
-    '"$http_referer" "$http_user_agent" $request_time'
+    '$remote_addr - $remote_user [$time_local] "{request}" $status $body_bytes_sent '
+    '"{referer}" "$http_user_agent" $request_time'
 )
 
 _NO_TEXT: Final = (
@@ -37,13 +38,9 @@ _NO_TEXT: Final = (
 or a mark of direction. Looks for the mistake: to match all that is right would need a stack as deep as it is long."""
 CUT: Final = "[cut: no text]"
 
-_FROM_CLIENTS: Final = {
-    "user": "$remote_user",
-    "host": "$host",
-    "uri": "$request_uri",
-    "referer": "$http_referer",
-    "agent": "$http_user_agent",
-}
+_QUERY: Final = r"~^([^?]*)[?].*?( HTTP/[0-9.]+)?$"
+"""Of a URI, and of a line of request with its protocol at the end."""
+_UNASKED: Final = "$1?...$2"
 
 _JSON: Final = (
     '{{"time":"${{passenger_log_date}}.${{passenger_log_ms}}$passenger_log_zone","level":"$passenger_log_level",'
@@ -59,12 +56,20 @@ _JSON: Final = (
 def in_http(config: InstanceConfig) -> list[Directive]:
     """The format and the file."""
     nginx = config.instance.nginx
-    target = _target(nginx.access_log)
-    if nginx.access_log_format != "json":
-        return [directive("log_format", LOG_FORMAT, "escape=default", Expression(_COMBINED)), target]
-    request_id = client_facts(config.name, nginx).request_id
-    line = _JSON.format(instance=config.name, request_id=request_id)
-    return [*_maps(), directive("log_format", LOG_FORMAT, "escape=json", Expression(line)), target]
+    is_json = nginx.access_log_format == "json"
+    asked, referer = ("request_uri" if is_json else "request"), "http_referer"
+    escape = "json" if is_json else "default"
+    maps = []
+    if not nginx.log_queries:
+        maps = [_without_query(name, escape) for name in (asked, referer)]
+        asked, referer = f"passenger_log_{asked}", f"passenger_log_{referer}"
+    if is_json:
+        maps += _maps(f"${asked}", f"${referer}")
+        line = _JSON.format(instance=config.name, request_id=client_facts(config.name, nginx).request_id)
+    else:
+        line = _COMBINED.format(request=f"${asked}", referer=f"${referer}")
+    form = directive("log_format", LOG_FORMAT, f"escape={escape}", Expression(line))
+    return [*maps, form, _target(nginx.access_log)]
 
 
 def of_app(config: InstanceConfig, name: str) -> list[Directive]:
@@ -75,7 +80,20 @@ def of_app(config: InstanceConfig, name: str) -> list[Directive]:
     return [directive("set", Expression("$passenger_app"), name)]
 
 
-def _maps() -> list[Directive]:
+def _without_query(name: str, escape: str) -> Directive:
+    # nginx shows what is missing as `-`, but not in what a map made
+    answers = {"default": f"${name}", "": "-" if escape == "default" else "", _QUERY: _UNASKED}
+    return _map(f"${name}", f"$passenger_log_{name}", answers)
+
+
+def _maps(uri: str, referer: str) -> list[Directive]:
+    from_clients = {
+        "user": "$remote_user",
+        "host": "$host",
+        "uri": uri,
+        "referer": referer,
+        "agent": "$http_user_agent",
+    }
     return [
         _map("", "$passenger_app", {"default": ""}),
         _map("$time_iso8601", "$passenger_log_date", {"default": "", "~^(.{19})": "$1"}),
@@ -85,7 +103,7 @@ def _maps() -> list[Directive]:
         _map("$status", "$passenger_log_status", {"default": "$status", "~^0": "0"}),
         *(
             _map(source, f"$passenger_log_{name}", {"default": source, _NO_TEXT: f"$1{CUT}"})
-            for name, source in _FROM_CLIENTS.items()
+            for name, source in from_clients.items()
         ),
     ]
 

@@ -344,6 +344,35 @@ def test_one_request_is_one_line_of_the_access_log(binary: str, form: str) -> No
         assert float(line.rsplit(" ", 1)[1]) >= 0
 
 
+@pytest.mark.parametrize("form", ["combined", "json"])
+@pytest.mark.parametrize("told", [False, True])
+def test_queries_are_told_when_that_is_wanted(binary: str, form: str, *, told: bool) -> None:
+    """F21: neither that of the request, nor that of the page before it, nor of what is no request at all."""
+
+    def configure(root: Path, addresses: list[str]) -> InstanceConfig:
+        return configuration(addresses, {"blog": APP}, access_log_format=form, log_queries=told)
+
+    with nginx_server(binary, configure) as server:
+        with ScgiBackend(server.paths.request):
+            for query in (b"SECRET", b'q="b"?&SECRET#HTTP/1.1', b"\xff&SECRET", b"SECRET" + b"x" * 7000):
+                referer = b"Referer: http://a/x?t=SECRET\r\n"
+                raw(server, b"GET /a?" + query + b" HTTP/1.1\r\nHost: a\r\n" + referer + b"Connection: close\r\n\r\n")
+            raw(server, b"GET /plain HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            raw(server, b"GET /bad?SECRET\x01 HTTP/1.1\r\nHost: a\r\n\r\n")
+            raw(server, b"GET /bad?a b HTTP/1.1 SECRET HTTP/1.1\r\nHost: a\r\n\r\n")
+            raw(server, b"BAD?SECRET\r\n\r\n")
+        server.stop()
+        lines = server.access_log.splitlines()
+    of_what_is_none = [told and form == "combined"] * 3  # it has no URI
+    assert ["SECRET" in line for line in lines] == [told] * 4 + [False, *of_what_is_none]
+    asked = "/a{} 200" if form == "json" else '"GET /a{} HTTP/1.1" 200'
+    referred = '"referer":"{}"' if form == "json" else ' "{}" "'
+    if not told:
+        assert all(asked.format("?...") in line and referred.format("http://a/x?...") in line for line in lines[:4])
+    assert referred.format("" if form == "json" else "-") in lines[4]
+    assert "/plain" in lines[4]
+
+
 HOSTILE = {
     b"caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\x98": "caf\u00e9 \u20ac \U0001f418",
     b"\xff\xfe": "[cut: no text]",

@@ -53,6 +53,30 @@ def test_lines_get_our_form_and_level_and_nothing_a_terminal_obeys(scene: Scene)
     ]
 
 
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ('request: "GET /a?SECRET HTTP/1.1", host: "h"', 'request: "GET /a?... HTTP/1.1", host: "h"'),
+        ('request: "GET /a HTTP/1.1", upstream: "http://unix:/s:/a?SECRET"', None),
+        ('request: "GET /a?q="b", "c"&SECRET HTTP/1.1", host: "h", referrer: "http://h/x?t=SECRET"', None),
+        ('request: "GET /a?SECRET and no end', 'request: "GET /a?...'),
+        ('request: "GET /a?x SECRET"', 'request: "GET /a?..."'),
+        ('request: "GET /a HTTP/1.1", host: "h"', 'request: "GET /a HTTP/1.1", host: "h"'),
+        ('subrequest: "/b?SECRET", upstream: "scgi://unix:/s:", host: "h"', None),
+    ],
+)
+def test_no_query_is_told(scene: Scene, told: str, shown: str | None) -> None:
+    """F21: of the request, of what became of it, and of the page before it; what stands around it is kept."""
+    line = f'6#6: *1 open() "/why?" failed (2: No such file), client: 127.0.0.1, server: , {told}'
+    os.write(scene.error_log.writer, f"2026/11/22 10:45:29 [error] {line}\n{line}\n".encode())
+    for text in scene.lines():
+        assert "SECRET" not in text
+        assert 'open() "/why?" failed (2: No such file), client: 127.0.0.1' in text
+        assert "?..." in text or "SECRET" not in told
+        assert shown is None or text.endswith(shown)
+        assert ('host: "h"' in text) == ('host: "h"' in told)
+
+
 def test_a_line_without_end_is_cut(scene: Scene) -> None:
     """What is kept is bounded."""
     os.write(scene.error_log.writer, b"x" * (MAX_LINE + 5000))
