@@ -133,6 +133,10 @@ class CookieAdder:
         self._line = line
         self.bodiless = request.bodiless
 
+    @property
+    def request_id(self) -> str:
+        return self._request.request_id
+
     def deliver(self, data: bytes) -> bool:
         if self._line:
             data, self._line = with_line(data, self._line), b""

@@ -307,5 +307,10 @@ class AppConnection:
     def _warn(self, message: str, shown: str) -> None:
         session = self._session
         if session is not None:
-            fields = {"received": shown} if shown else {}
-            self._log.warn(f"application process {session.process.pid}: {message}", **fields)
+            process = session.process
+            fields: dict[str, object] = {"app": process.group.name, "pid": process.pid}
+            if self._client is not None:
+                fields["request_id"] = self._client.request_id
+            if shown:
+                fields["received"] = shown
+            self._log.warn(f"application process: {message}", **fields)

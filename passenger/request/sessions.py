@@ -58,6 +58,11 @@ class ResponseTaker(Protocol):
     bodiless: bool
     """The request was HEAD."""
 
+    @property
+    def request_id(self) -> str:
+        """For the log; "" for none."""
+        ...
+
     def deliver(self, data: bytes) -> bool:
         """Bytes for the web server, head first. False = wait for `AppConnection.resume`."""
         ...

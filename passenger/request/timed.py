@@ -106,7 +106,7 @@ class TimedRequest(WebConnection):
             else:
                 self._answer_late("It ran longer than max_request_time.")
             if connection is not None:
-                self._handler.timekeeper.call_off(connection, self._words())
+                self._handler.timekeeper.call_off(connection, self._words(), self.request_id)
             return
         self._answer_late("The response timeout is over.")
         self._handler.events.warn("response timeout", app=self._route.name, state="running", request_id=self.request_id)
@@ -121,7 +121,7 @@ class TimedRequest(WebConnection):
         connection.client_left()
         limit = self._route.request_ticks
         if limit != NEVER:
-            self._handler.timekeeper.follow(connection, self._granted + limit, self._words())
+            self._handler.timekeeper.follow(connection, self._granted + limit, self._words(), self.request_id)
 
     @property
     def request_id(self) -> str:

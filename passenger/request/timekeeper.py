@@ -30,7 +30,7 @@ class Timekeeper:
         self._handler = handler
         self._troubled: dict[Process, TroubledProcess] = {}
 
-    def call_off(self, connection: AppConnection, what: str) -> None:
+    def call_off(self, connection: AppConnection, what: str, request_id: str) -> None:
         """The request on this connection is overdue, and its client has its answer. `what`: words for the log."""
         session = connection.session
         if session is None:
@@ -40,7 +40,12 @@ class Timekeeper:
         told = bool(name) and process.running.interrupt(name)
         process.group.counters.requests_over_time += 1
         self._handler.events.warn(
-            "request over time", app=process.group.name, pid=process.pid, request=what, interrupted=told
+            "request over time",
+            app=process.group.name,
+            pid=process.pid,
+            request=what,
+            interrupted=told,
+            request_id=request_id,
         )
         self.notify("max_request_time_reached", {"app": process.group.name, "pid": process.pid, "reason": what})
         connection.call_off(told=told)
@@ -49,11 +54,11 @@ class Timekeeper:
             troubled = self._troubled[process] = TroubledProcess(self._handler, process, self._over)
         troubled.add(connection, session)
 
-    def follow(self, connection: AppConnection, due: int, what: str) -> None:
+    def follow(self, connection: AppConnection, due: int, what: str, request_id: str) -> None:
         """The client has left, the request goes on: it is overdue at that tick."""
         session = connection.session
         if session is not None:
-            Orphan(self._handler, connection, session, due, what)
+            Orphan(self._handler, connection, session, due, (what, request_id))
 
     def close(self) -> None:
         """The core stops."""
@@ -71,7 +76,7 @@ class Orphan:
     __slots__ = ("_connection", "_due", "_handler", "_session", "_what", "slot")
 
     def __init__(
-        self, handler: RequestHandler, connection: AppConnection, session: Session, due: int, what: str
+        self, handler: RequestHandler, connection: AppConnection, session: Session, due: int, what: tuple[str, str]
     ) -> None:
         self._handler = handler
         self._connection = connection
@@ -94,4 +99,4 @@ class Orphan:
         """Rider."""
         self._handler.wheel.leave(self)
         if self._connection.session is self._session:
-            self._handler.timekeeper.call_off(self._connection, self._what)
+            self._handler.timekeeper.call_off(self._connection, *self._what)

@@ -123,7 +123,7 @@ def test_malformed_requests_are_answered_400(data: bytes) -> None:
 def test_process_that_dies_before_answering_is_a_502_and_never_asked_again() -> None:
     """A2: at most once, also for GET."""
     with RequestCore() as core:
-        web = core.connect(scgi())
+        web = core.connect(scgi(HTTP_X_REQUEST_ID="a-known-one"))
         app = core.accept()
         app.request()
         app.sock.close()
@@ -134,6 +134,9 @@ def test_process_that_dies_before_answering_is_a_502_and_never_asked_again() -> 
         with pytest.raises(BlockingIOError):
             core.app_listener.accept()
         assert core.call(lambda: core.pool.open_sessions) == 0
+        (line,) = [line for line in core.log_text().splitlines() if "ended early" in line]
+        assert "app=blog pid=" in line
+        assert "request_id=a-known-one" in line
 
 
 def test_process_that_dies_in_its_head_leaks_nothing_of_it() -> None:
@@ -235,7 +238,7 @@ def test_bytes_on_a_parked_connection_end_it() -> None:
 def test_illegal_responses_are_a_502(answer: bytes) -> None:
     """A10, A11: refused, logged escaped, and the connection is not used again."""
     with RequestCore() as core:
-        web = core.connect(scgi())
+        web = core.connect(scgi(HTTP_X_REQUEST_ID="a-known-one"))
         app = core.accept()
         app.request()
         app.answer(answer)
@@ -245,6 +248,7 @@ def test_illegal_responses_are_a_502(answer: bytes) -> None:
         assert app.at_end()
         assert core.call(lambda: core.pool.open_sessions) == 0
         assert "application process" in core.log_text()
+        assert "request_id=a-known-one" in core.log_text()
 
 
 def test_interim_responses_are_swallowed() -> None:

@@ -42,7 +42,7 @@ def counts(core: RequestCore) -> tuple[int, int, int]:
 
 def test_an_interrupted_request_frees_its_place_when_the_process_says_so() -> None:
     with timed(takes_interrupts=True) as core:
-        web = core.connect(scgi({"REQUEST_URI": "/slow?token=x"}))
+        web = core.connect(scgi({"REQUEST_URI": "/slow?token=x", "HTTP_X_REQUEST_ID": "a-known-one"}))
         app = core.accept()
         app.request()
         assert web.status() == 504
@@ -57,6 +57,7 @@ def test_an_interrupted_request_frees_its_place_when_the_process_says_so() -> No
         assert "request over time" in text
         assert "GET /slow" in text
         assert "token" not in text
+        assert "request_id=a-known-one" in text
 
 
 def test_the_late_answer_reaches_nobody_and_the_connection_no_other_request() -> None:
