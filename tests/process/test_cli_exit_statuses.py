@@ -24,6 +24,8 @@ COMMANDS = {
 }
 LISTS = {("", "memory-stats")}
 """Commands that take all running instances when none is named."""
+NAMES_ONE = {("", "install-systemd")}
+"""Commands that write down the name of a file, and do not read it. This one must never be run here: it changes the host."""
 
 
 def click_command(target: str) -> click.Command:
@@ -58,6 +60,7 @@ READ_A_FILE = sorted(
     key
     for key, target in COMMANDS.items()
     if target not in PLAIN
+    and key not in NAMES_ONE
     and key not in ABOUT_AN_INSTANCE  # without one there is nothing to compare a file with
     and (
         "--config" in option_names(target) or {parameter.name for parameter in click_command(target).params} & {"file"}
