@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
+from typing import Any
 
 from passenger import __version__
 from passenger.cli.readers import reader_ids
@@ -25,6 +26,7 @@ from passenger.config.ids import numeric_id
 from passenger.config.model import InstanceConfig
 from passenger.config.paths import InstancePaths, instance_paths
 from passenger.config.resolved import encode
+from passenger.config.telemetry import routes_of
 from passenger.config.values import LOG_WORDS
 from passenger.errors import HostError
 from passenger.instance.plan import Plan
@@ -129,9 +131,19 @@ def make_plan(
         router_argv=host.router_argv,
         router_uid=who.nginx.uid if host.euid == 0 and who.nginx is not None else None,
         router_gid=who.nginx.gid if host.euid == 0 and who.nginx is not None else None,
-        telemetry=encode(instance.telemetry, secrets=True) if instance.telemetry.has_sinks() else None,
+        telemetry=_telemetry(config),
         nginx_log_file=instance.nginx.access_log not in LOG_WORDS,
     )
+
+
+def _telemetry(config: InstanceConfig) -> dict[str, Any] | None:
+    """What UstRouter is started with; None without a sink."""
+    section = config.instance.telemetry
+    if not section.has_sinks():
+        return None
+    routes = routes_of(section, {name: app.telemetry for name, app in config.apps.items()})
+    encoded: dict[str, Any] = encode(routes, secrets=True)
+    return encoded
 
 
 def find_nginx(config: InstanceConfig, host: PlanningHost) -> NginxBinary:

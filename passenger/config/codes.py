@@ -50,6 +50,7 @@ _CROSS: Final = {
     "E315": "an application's user or group is among the readers of its instance",
     "E316": "the program of a hook is no absolute path",
     "E317": "the dashboard lets somebody act without a token, or the token is too weak",
+    "E318": "a header of telemetry that cannot be sent",
     "E340": "a limit of memory is not below the one that ends processes",
     "E341": "a limit leaves nothing to the application",
     "E350": "a cache without the buffers that it is filled from",
@@ -61,6 +62,7 @@ _CROSS: Final = {
     "W304": "a listener has no effect because the instance runs without nginx",
     "W305": "a group is given without a user",
     "W306": "everybody is trusted to say who the client is",
+    "W307": "headers of an application for a telemetry sink that there is not",
     "W330": "a limit of time is longer than another one that comes before it",
     "W350": "a cache has no effect because the instance runs without nginx",
 }

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from passenger.config import cross, cross_dashboard, cross_limits, cross_times, cross_web, shape
+from passenger.config import cross, cross_dashboard, cross_limits, cross_telemetry, cross_times, cross_web, shape
 from passenger.config.build import build
 from passenger.config.diagnostics import Diagnostic
 from passenger.config.document import Document, read
@@ -86,6 +86,7 @@ def _check(
     cross_limits.check(document, built, findings)
     cross_times.check(document, built, findings)
     cross_dashboard.check(built, findings)
+    cross_telemetry.check(document, built, findings)
     cross_web.check(document, built, findings)
     if host is not None:
         from passenger.config.host import check

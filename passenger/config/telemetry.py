@@ -16,6 +16,10 @@ from passenger.lazy_dataclass import dataclass
 
 _URL: Final = r"^https?://[A-Za-z0-9._~:\[\]-]+(/[^\s?#]*)?$"
 _URL_HELP: Final = "a URL such as `http://collector:4318`, without user, query or fragment"
+_OWN: Final = (
+    "Headers that the records of this application are delivered with, such as a key of its own, apart from those of "
+    "others. They replace those of the same name in `[instances.NAME.telemetry.{sink}]`."
+)
 _HEADERS: Final = (
     "Headers of every delivery, such as a key of the service. `_` in a name stands for `-`. Secrets belong into "
     '`{ file = "..." }`.'
@@ -161,11 +165,49 @@ class AppTelemetry:
         default=True,
         reload="live",
     )
+    otlp_headers: Mapping[str, EnvValue] = key(
+        _OWN.format(sink="otlp"), default=NO_TABLE, reload="live", example={"Authorization": "Bearer"}
+    )
+    http_headers: Mapping[str, EnvValue] = key(
+        _OWN.format(sink="http"), default=NO_TABLE, reload="live", example={"X_Api_Key": "key"}
+    )
 
 
-def headers_of(headers: Mapping[str, EnvValue]) -> dict[str, str]:
-    """As they are sent."""
-    return {name.replace("_", "-"): value.value for name, value in headers.items()}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnHeaders:
+    """What an application has of its own for the sinks; {} = it goes with the others."""
+
+    otlp: Mapping[str, EnvValue]
+    http: Mapping[str, EnvValue]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routes:
+    """All that UstRouter has to know. `own` holds only applications with headers for a sink that there is."""
+
+    sinks: Telemetry
+    own: Mapping[str, OwnHeaders]
+
+
+def routes_of(section: Telemetry, apps: Mapping[str, AppTelemetry]) -> Routes:
+    """Of the configuration of an instance and of its applications, by name."""
+    found = {
+        name: OwnHeaders(
+            otlp=app.otlp_headers if section.otlp.endpoint else NO_TABLE,
+            http=app.http_headers if section.http.url else NO_TABLE,
+        )
+        for name, app in apps.items()
+    }
+    return Routes(sinks=section, own={name: own for name, own in found.items() if own.otlp or own.http})
+
+
+def headers_of(headers: Mapping[str, EnvValue], own: Mapping[str, EnvValue] = NO_TABLE) -> dict[str, str]:
+    """As they are sent: those of a sink, and in their place those of the same name that an application has."""
+    found: dict[str, tuple[str, str]] = {}
+    for name, value in (*headers.items(), *own.items()):
+        sent = name.replace("_", "-")
+        found[sent.lower()] = sent, value.value
+    return dict(found.values())
 
 
 def rate_of(section: AppTelemetry) -> float:

@@ -45,7 +45,7 @@ LABELS: Final = {
     "kind": ", ".join(MEMORY_KINDS),
     "step": "the step of a journey, as on error pages ([spawning.md](spawning.md))",
     "event": "the name of a hook ([hooks.md](hooks.md))",
-    "sink": "core, before there is a sink; or the kind of a sink ([telemetry.md](telemetry.md))",
+    "sink": "core, before there is a sink; or the kind of a sink, or `KIND:APP` ([telemetry.md](telemetry.md))",
     "cause": "overflow, too_long (both in the core), rejected, dropped, spool_dropped, lost (with a router that died)",
     "version": "of Passenger",
     "python": "that the core runs on",

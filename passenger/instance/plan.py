@@ -92,7 +92,7 @@ class Plan:
     """Not None only when started as root: UstRouter is started as this user, that of the nginx workers."""
     router_gid: int | None = None
     telemetry: dict[str, Any] | None = None
-    """`resolved.encode(Telemetry, secrets=True)`; None = no sink is configured, so there is no UstRouter."""
+    """`resolved.encode(Routes, secrets=True)`; None = no sink is configured, so there is no UstRouter."""
     readiness_fd: int | None = None
     """Where `start --daemonize` waits: one line of JSON `{"ready": true}` or `{"error": "..."}`."""
 

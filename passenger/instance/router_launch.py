@@ -17,7 +17,7 @@ class RouterLaunch:
     name: str
     version: str
     telemetry: dict[str, Any]
-    """`resolved.encode(Telemetry, secrets=True)`."""
+    """`resolved.encode(Routes, secrets=True)`, of `config.telemetry`."""
     records_fd: int
     """Message socket (SOCK_SEQPACKET) to the core: packets of `telemetry.records` in, reports (JSON) out."""
     feedback_fd: int

@@ -8,7 +8,7 @@ import socket
 import sys
 
 from passenger.config.resolved import decode
-from passenger.config.telemetry import Telemetry
+from passenger.config.telemetry import Routes
 from passenger.errors import EXIT_FAILED, PassengerError
 from passenger.instance.plan import from_descriptor
 from passenger.instance.router_launch import ROUTER_FD_VARIABLE, RouterLaunch
@@ -33,7 +33,7 @@ def main() -> None:
 
     try:
         sinks = sinks_of(
-            decode(Telemetry, launch.telemetry), instance=launch.name, version=launch.version, on_trouble=on_trouble
+            decode(Routes, launch.telemetry), instance=launch.name, version=launch.version, on_trouble=on_trouble
         )
     except PassengerError as error:
         told.write("error", error.message, {"hint": error.hint})

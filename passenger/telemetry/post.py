@@ -57,6 +57,8 @@ class Poster:
             return _judged(answer.status, answer.getheader("Retry-After"), time.time())
         except (OSError, http.client.HTTPException, UnicodeError) as error:
             return Outcome(_reason(error, timeout), retry=True)
+        except ValueError:  # rule 3: what http.client says of it quotes the value
+            return Outcome("a header cannot be sent")
         finally:
             connection.close()
 

@@ -132,7 +132,9 @@ class Router:
     def _flush(self, asked: EventRecord) -> None:
         deadline = time.monotonic() + float(asked.facts["seconds"])
         for sink in self._sinks:
-            sink.flush(deadline)
+            sink.hurry()
+        for sink in self._sinks:
+            sink.hurried(deadline)
         with self._lock:
             self._flushed.append(int(asked.facts["number"]))
         with contextlib.suppress(OSError):  # the end came first

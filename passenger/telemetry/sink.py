@@ -6,7 +6,9 @@ Rules.
 3. What fails and may go well later is tried again (`retry`): from the spool if there is one, and the queue is emptied
    into it meanwhile; else it waits in memory, and the queue takes what it can hold.
 4. `stop` tries everything once more until its deadline; what is left then is spooled or counted as dropped.
-5. Every record ends in exactly one of: sent, rejected, dropped, spooled, unwanted (the sink tells no such thing). What
+5. A sink of one application, or of all but some, is given all records and leaves out those that are not its own
+   (`unwanted`): so an application whose key is refused, or has used up its share, holds up nobody else.
+6. Every record ends in exactly one of: sent, rejected, dropped, spooled, unwanted (the sink tells no such thing). What
    was spooled ends in one of: spool_sent, spool_dropped, on_disk.
 """
 
@@ -52,12 +54,14 @@ class Sink:
         interval: float,
         random: Callable[[], float],
         spool: Spool | None = None,
+        concerns: Callable[[Record], bool] | None = None,
         on_trouble: Callable[[str, str], None] = lambda _name, _problem: None,
     ) -> None:
         self.name = name
         self._target = target
         self._interval = interval
         self._spool = spool
+        self._concerns = concerns
         self._retry = Retry(random)
         self._on_trouble = on_trouble
         self._lock = threading.Condition()
@@ -76,22 +80,30 @@ class Sink:
         self._thread.start()
 
     def put(self, records: Sequence[Record]) -> None:
+        mine = records if self._concerns is None else list(filter(self._concerns, records))
         with self._lock:
+            self._counts["unwanted"] += len(records) - len(mine)
+            if not mine:
+                return
             if not self._queue:
                 self._first_at = time.monotonic()
-            self._queue.extend(records)
+            self._queue.extend(mine)
             while len(self._queue) > MOST:
                 self._queue.popleft()
                 self._counts["dropped"] += 1
-            if len(self._queue) >= BATCH or len(self._queue) == len(records):
+            if len(self._queue) >= BATCH or len(self._queue) == len(mine):
                 self._lock.notify_all()
 
-    def flush(self, deadline: float) -> bool:
-        """Deliver what there is now, also what waits for its next try. False = not all of it by `deadline`."""
+    def hurry(self) -> None:
+        """Deliver what there is now, also what waits for its next try. Does not wait."""
         with self._lock:
             self._hurry = True
             self._blocked_until = 0.0
             self._lock.notify_all()
+
+    def hurried(self, deadline: float) -> bool:
+        """Wait until that was tried. False = not all of it was delivered by `deadline`."""
+        with self._lock:
             while self._hurry and time.monotonic() < deadline:
                 self._lock.wait(deadline - time.monotonic())
             is_done, self._hurry = not self._hurry, False

@@ -26,6 +26,8 @@ class Collector:
         self.answer: int | bytes = 200
         self.headers: dict[str, str] = {}
         """Of its answers."""
+        self.refused: dict[str, int | bytes] = {}
+        """Value of `Authorization` -> the answer to who has it, in place of `answer`."""
         self.bodies: list[tuple[str, bytes]] = []
         """(path, body) of everything that was answered 200."""
         self.asked: list[tuple[str, dict[str, str]]] = []
@@ -103,7 +105,7 @@ class Collector:
 
     def _take(self, request: http.server.BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers["Content-Length"]))
-        answer = self.answer
+        answer = self.refused.get(request.headers.get("Authorization", ""), self.answer)
         with self._changed:
             self.asked.append((request.path, dict(request.headers)))
             if answer == 200:
