@@ -84,5 +84,7 @@ class DirectSpawner:
         journey.fail()
         output = "" if attempt is None else await attempt.cleaned_up(failure)
         error = spawn_error(self._name, failure, journey, output)
-        self._log.error(error.summary, error_id=error.error_id, category=error.category, hint=error.hint)
+        self._log.error(
+            error.summary, app=self._name, error_id=error.error_id, category=error.category, hint=error.hint
+        )
         return error

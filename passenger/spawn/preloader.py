@@ -207,7 +207,8 @@ class Preloader:
         self._sweep()
         sockets.remove(self._address, socket_dir=self.spec.context.socket_dir, uid=self.spec.identity.uid)
         if not self._was_told_to_stop:
-            self._log.warn("the preloader ended; it is started again when it is needed", pid=self.pid, how=str(end))
+            what = "the preloader ended; it is started again when it is needed"
+            self._log.warn(what, app=self.spec.name, pid=self.pid, how=str(end))
 
     @staticmethod
     def _give_up(question: asyncio.Future[Answer]) -> None:

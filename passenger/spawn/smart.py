@@ -117,7 +117,9 @@ class SmartSpawner:
                 if not may_go_on(failure, trial):
                     raise self._logged(failure.error) from failure
                 next_try = "asking a fresh one" if trial < TRIES else "starting a process directly"
-                self._log.warn(f"the preloader gave no process, {next_try}: {failure.error.summary}", trial=trial)
+                self._log.warn(
+                    f"the preloader gave no process, {next_try}: {failure.error.summary}", app=self._name, trial=trial
+                )
         return await self._direct.spawn()
 
     def _decide(self, journey: Journey) -> SpawnSpec:
@@ -171,7 +173,8 @@ class SmartSpawner:
                 attempt.abandon()
             raise
         attempt.finish((), journey.seconds())
-        self._log.info("preloader started", pid=attempt.process.pid, seconds=round(journey.seconds(), 3))
+        pid, seconds = attempt.process.pid, round(journey.seconds(), 3)
+        self._log.info("preloader started", app=self._name, pid=pid, seconds=seconds)
         return Preloader(
             loop=self._loop, log=self._log, spec=decided, process=attempt.process, family=family, address=address
         )
@@ -244,7 +247,9 @@ class SmartSpawner:
         return spawn_error(self._name, failure, journey, output)
 
     def _logged(self, error: SpawnError) -> SpawnError:
-        self._log.error(error.summary, error_id=error.error_id, category=error.category, hint=error.hint)
+        self._log.error(
+            error.summary, app=self._name, error_id=error.error_id, category=error.category, hint=error.hint
+        )
         return error
 
     # Its end
@@ -268,7 +273,8 @@ class SmartSpawner:
             self._rest()
             return
         if self.preloader_pid is not None:
-            self._log.info("the preloader is stopped: no process was needed", pid=self.preloader_pid)
+            pid = self.preloader_pid
+            self._log.info("the preloader is stopped: no process was needed", app=self._name, pid=pid)
         self._stop_preloader()
 
     def _stop_preloader(self) -> None:

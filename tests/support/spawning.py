@@ -130,7 +130,8 @@ class Place:
 
         error = run(attempt())
         assert self.socket_names() == []
-        assert error.error_id in self.log_text()
+        (line,) = [line for line in self.log_text().splitlines() if f"error_id={error.error_id}" in line]
+        assert " app=blog " in line, "or `passenger logs --app` would not show why"
         return error
 
 
