@@ -30,7 +30,9 @@ def secrets(**headers: str) -> Mapping[str, EnvValue]:
     return {name: EnvValue(value, secret=True) for name, value in headers.items()}
 
 
-def routes(collector: Collector, spool: Path | None = None, *, shop: str = "Bearer shop") -> Routes:
+def routes(
+    collector: Collector, spool: Path | None = None, *, shop: str = "Bearer shop", timeout: float = 5.0
+) -> Routes:
     address = f"http://127.0.0.1:{collector.port}"
     return Routes(
         sinks=Telemetry(
@@ -38,8 +40,8 @@ def routes(collector: Collector, spool: Path | None = None, *, shop: str = "Bear
             sample_interval=0.0,
             spool=None if spool is None else str(spool),
             spool_size=1 << 20,
-            otlp=Otlp(endpoint=address, headers=secrets(Authorization="Bearer all", X_Team="web"), timeout=5.0),
-            http=HttpSink(url=f"{address}/json", headers=secrets(Authorization="Bearer all"), timeout=5.0),
+            otlp=Otlp(endpoint=address, headers=secrets(Authorization="Bearer all", X_Team="web"), timeout=timeout),
+            http=HttpSink(url=f"{address}/json", headers=secrets(Authorization="Bearer all"), timeout=timeout),
         ),
         own={"shop": OwnHeaders(otlp=secrets(authorization=shop), http=secrets(X_Api_Key="shop"))},
     )
@@ -141,6 +143,31 @@ def test_one_that_hangs_takes_no_time_of_a_flush_from_the_others(collector: Coll
     assert sinks[1].hurried(time.monotonic() + DEADLINE)
     assert not sinks[0].hurried(time.monotonic())
     collector.close()
+
+
+@pytest.mark.parametrize("has_spool", [False, True])
+def test_a_slow_collector_holds_up_neither_flush_nor_end(
+    collector: Collector, tmp_path: Path, *, has_spool: bool
+) -> None:
+    """Its answer would be waited for for minutes; what is in hand at the end is kept, or counted."""
+    collector.answer = b""
+    slow = routes(collector, tmp_path if has_spool else None, timeout=300.0)
+    sinks = sinks_of(slow, instance="main", version="1", on_trouble=lambda *_: None)
+    for sink in sinks:
+        sink.put(records())
+    collector.wait_for_requests(len(sinks))
+    began = time.monotonic()
+    for sink in sinks:
+        sink.hurry()
+    assert not any(sink.hurried(began + 0.2) for sink in sinks)
+    for sink in sinks:
+        sink.stop(began + 0.4)
+    for sink in sinks:
+        sink.join(began + 0.4)
+    assert time.monotonic() - began < DEADLINE
+    end = "spooled" if has_spool else "dropped"
+    assert {sink.name: sink.status()[end] for sink in sinks} == dict.fromkeys([sink.name for sink in sinks], 2)
+    assert not any(sink.status()["waiting"] for sink in sinks)
 
 
 def values(headers: Mapping[str, str], name: str) -> list[str]:
