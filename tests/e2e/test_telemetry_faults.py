@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,24 @@ def test_no_collector_at_all_costs_no_request_and_the_stop_is_quick(site: Site) 
             assert told["sinks"]["http"]["sent"] == 0
             assert told["routers"] == 3
             assert instance.stop() == 0
+
+
+def test_a_slow_collector_is_felt_by_nobody_and_holds_up_neither_flush_nor_stop(
+    site: Site, collector: Collector
+) -> None:
+    """It holds its answers back, and a delivery may take minutes: whoever waited for one would be seen here."""
+    collector.answer = b""
+    config = site.write(f"http://127.0.0.1:{collector.port}/json")
+    config.write_text(config.read_text().replace("500ms", "300s"))
+    with running(site.passenger, config) as instance:
+        under_load(site, instance)
+        collector.wait_for_requests(1)
+        began = time.monotonic()
+        assert instance.run("telemetry", "flush", "--timeout", "1").returncode != 0
+        told = telemetry(instance)
+        assert told["sinks"]["http"]["waiting"] > 0
+        assert instance.stop() == 0
+        assert time.monotonic() - began < 25, "a second for the flush, two for the end; less than any answer takes"
 
 
 def test_a_router_that_is_killed_or_stands_still_is_felt_by_nobody(site: Site, collector: Collector) -> None:
