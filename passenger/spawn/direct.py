@@ -15,7 +15,7 @@ from passenger.config.model import App
 from passenger.log import Log
 from passenger.spawn import spec
 from passenger.spawn.attempt import Attempt, new_gupid, start_program, too_late
-from passenger.spawn.failure import SpawnFailure, shortage, spawn_error
+from passenger.spawn.failure import SpawnFailure, log_failure, shortage, spawn_error
 from passenger.spawn.journey import PROGRAM, Journey, Step
 from passenger.spawn.running import DirectProcess
 from passenger.spawn.spawner import SpawnError
@@ -84,7 +84,5 @@ class DirectSpawner:
         journey.fail()
         output = "" if attempt is None else await attempt.cleaned_up(failure)
         error = spawn_error(self._name, failure, journey, output)
-        self._log.error(
-            error.summary, app=self._name, error_id=error.error_id, category=error.category, hint=error.hint
-        )
+        log_failure(self._log, self._name, error)
         return error

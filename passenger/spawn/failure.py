@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from typing import Final
 
+from passenger.log import Log
 from passenger.spawn.journey import Journey
 from passenger.spawn.spawner import SpawnError
+
+MOST_LINES: Final = 100
+"""Of an explanation in the log: the last ones, where the reason is."""
+LONGEST_LINE: Final = 2000
 
 
 class SpawnFailure(Exception):  # noqa: N818 - becomes a SpawnError at the border of the package
@@ -44,5 +50,20 @@ def spawn_error(name: str, failure: SpawnFailure, journey: Journey, output: str)
         error_id=secrets.token_hex(4),
         steps=journey.steps(),
         output=text,
+        explanation=failure.explanation,
         hint=failure.hint,
     )
+
+
+def log_failure(log: Log, name: str, error: SpawnError) -> None:
+    """A line that names the step, then what the loader explained (such as a traceback), line for line.
+
+    What the process wrote to stdout and stderr is in the log already. In production the log is the one place that tells
+    it: the error page does not.
+    """
+    about = {"app": name, "error_id": error.error_id}
+    log.error(error.summary, **about, category=error.category, hint=error.hint)
+    lines = error.explanation.splitlines()
+    left_out = [f"[{len(lines) - MOST_LINES} lines left out]"] if len(lines) > MOST_LINES else []
+    for line in (*left_out, *(f"| {line[:LONGEST_LINE]}" for line in lines[-MOST_LINES:])):
+        log.error(line, **about)

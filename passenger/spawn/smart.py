@@ -21,7 +21,7 @@ from passenger.log import Log
 from passenger.spawn import sockets, spec
 from passenger.spawn.attempt import Attempt, new_gupid, new_password, request_block, start_program, too_late
 from passenger.spawn.direct import DirectSpawner
-from passenger.spawn.failure import SpawnFailure, shortage, spawn_error
+from passenger.spawn.failure import SpawnFailure, log_failure, shortage, spawn_error
 from passenger.spawn.forked import ForkedProcess
 from passenger.spawn.journey import FORKED, PRELOADER, PRELOADER_STEPS, SMART_STEPS, Journey, Step
 from passenger.spawn.negotiation import Negotiation
@@ -247,9 +247,7 @@ class SmartSpawner:
         return spawn_error(self._name, failure, journey, output)
 
     def _logged(self, error: SpawnError) -> SpawnError:
-        self._log.error(
-            error.summary, app=self._name, error_id=error.error_id, category=error.category, hint=error.hint
-        )
+        log_failure(self._log, self._name, error)
         return error
 
     # Its end

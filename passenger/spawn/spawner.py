@@ -97,8 +97,8 @@ class SpawnError(PassengerError):
     """A process could not be started. Everything an error page or `status` says about it is here.
 
     `error_id` is random and joins page, log line and status; `summary` is one line that names the failing step;
-    `output` is what the process wrote (at most 128 KiB, decoded, not escaped); `steps` is the journey as
-    (step, state, seconds) with state "done" | "failed" | "not started".
+    `output` is what the process wrote (at most 128 KiB, decoded, not escaped), behind `explanation`, what its loader
+    said itself; `steps` is the journey as (step, state, seconds) with state "done" | "failed" | "not started".
     """
 
     fault = Fault.APP
@@ -111,6 +111,7 @@ class SpawnError(PassengerError):
         error_id: str,
         steps: tuple[tuple[str, str, float], ...] = (),
         output: str = "",
+        explanation: str = "",
         hint: str = "",
     ) -> None:
         super().__init__(summary, hint=hint)
@@ -119,6 +120,7 @@ class SpawnError(PassengerError):
         self.error_id = error_id
         self.steps = steps
         self.output = output
+        self.explanation = explanation
 
 
 class Spawner(Protocol):

@@ -130,8 +130,12 @@ class Place:
 
         error = run(attempt())
         assert self.socket_names() == []
-        (line,) = [line for line in self.log_text().splitlines() if f"error_id={error.error_id}" in line]
-        assert " app=blog " in line, "or `passenger logs --app` would not show why"
+        first, *explained = [line for line in self.log_text().splitlines() if f"error_id={error.error_id}" in line]
+        assert all(" app=blog " in line for line in (first, *explained)), "or `passenger logs --app` would not show why"
+        assert error.summary.splitlines()[0][:40] in first
+        assert len(explained) == len(error.explanation.splitlines()), (
+            "what the loader said is in the log, line for line"
+        )
         return error
 
 
