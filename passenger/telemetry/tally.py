@@ -33,13 +33,16 @@ class Tally:
         self._last = report["sinks"]
 
     def _successor(self, report: dict[str, Any]) -> None:
+        """A router that died before its first report has taken records all the same: `first` tells how many."""
         self.routers += 1
-        since = max(0, report["first"] - self._taken) if self._router else 0
+        since = max(0, report["first"] - self._taken)
         for name, counts in self._last.items():
             before = self._before.setdefault(name, dict.fromkeys(COUNTERS, 0))
             for counter in COUNTERS:
                 before[counter] += counts[counter]
             self._lost[name] = self._lost.get(name, 0) + counts["waiting"] + since
+        if not self._router:
+            self._lost = dict.fromkeys(report["sinks"], since)
 
     def status(self) -> dict[str, Any]:
         """`lost`: in the memory of routers that died."""
