@@ -30,12 +30,6 @@ def test_what_a_router_took_that_died_before_its_first_word_is_lost() -> None:
     assert (otlp["sent"], otlp["lost"]) == (20, 40)
 
 
-def test_what_a_router_took_that_died_before_its_first_word_is_lost() -> None:
-    tally = Tally()
-    tally.take(report(8, 86, 100, sent=14))
-    assert tally.status()["sinks"]["otlp"]["lost"] == 86
-
-
 def test_a_router_that_ended_well_lost_nothing() -> None:
     tally = Tally()
     tally.take(report(7, 0, 100, sent=60, spooled=40))
