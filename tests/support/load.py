@@ -136,7 +136,7 @@ def load(
         thread.join(timeout=limit + 30)
 
 
-def wait_until_count(result: Load, count: int, *, timeout: float = 30.0) -> None:
+def wait_until_count(result: Load, count: int, *, timeout: float = 90.0) -> None:
     """Return once the generator has `count` results: the pace of the load is the clock of fault tests."""
     deadline = time.monotonic() + timeout
     pause = threading.Event()
