@@ -57,6 +57,9 @@ def logs(
     record = chosen_instance(instance, registry)
     source = source_of(record)
     wanted = [line for line in source.read() if choice.wants(line)]
+    if app is not None and not wanted and app not in record.urls:
+        known = ", ".join(sorted(record.urls)) or "none"
+        click.echo(f"note: there is no application {printable(app)!r} in instance {record.name}: {known}", err=True)
     _show(wanted if lines is None else wanted[len(wanted) - min(lines, len(wanted)) :])
     while follow and source.is_alive():
         time.sleep(PAUSE)

@@ -183,7 +183,8 @@ def test_logs_of_an_instance_without_a_file_come_from_the_core() -> None:
     answers = ANSWERS | {("core_api", "logs"): CoreLines()}
     with fake_instances("main", answers=answers) as (instance,):
         assert ask(instance, "passenger", "logs", "--app", "blog").stdout.endswith("line 1\n")
-        assert ask(instance, "passenger", "logs", "--app", "shop").stdout == ""
+        nothing = ask(instance, "passenger", "logs", "--app", "shop")
+        assert (nothing.stdout, "no application 'shop'" in nothing.stderr) == ("", True)
         with subprocess.Popen(
             [sys.executable, "-m", "passenger", "logs", "--follow"],
             env=clean_environment(PASSENGER_INSTANCE_REGISTRY_DIR=str(instance.registry)),
