@@ -168,7 +168,7 @@ def test_a_syntax_error_is_told_once_and_heals(here: Place) -> None:
             assert [name for name, state, _ in error.steps if state == "failed"] == ["load the application"]
             assert "SyntaxError" in error.summary
             assert f"{app.app_root}/passenger_wsgi.py" in error.output
-            assert here.log_text().count("SyntaxError") == 1
+            assert here.log_text().count("failed: SyntaxError") == 1
             assert spawner.preloader_pid is None
             (Path(app.app_root) / "passenger_wsgi.py").write_text(HELLO)
             await stopped(await spawner.spawn())
