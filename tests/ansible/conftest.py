@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.one_engine import pytest_configure, pytest_unconfigure  # noqa: F401 - hooks of pytest
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

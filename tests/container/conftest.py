@@ -1,12 +1,7 @@
-"""What container tests stand on: an engine, and the images of docker/ built on it once for a run.
-
-The engine is found or started before the first test, by the one process that pytest was called as; the workers of
-pytest-xdist find its address in DOCKER_HOST.
-"""
+"""What container tests stand on: an engine, and the images of docker/ built on it once for a run."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -15,21 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.support import images
-from tests.support.engine import USUAL_SOCKET, Engine, an_engine
+from tests.support.engine import USUAL_SOCKET, Engine
+from tests.support.one_engine import pytest_configure, pytest_unconfigure  # noqa: F401 - hooks of pytest
 
 PATIENCE = 180.0
 """Seconds for a test itself."""
-
-_until_the_end = contextlib.ExitStack()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if os.geteuid() == 0 and not hasattr(config, "workerinput") and not config.option.collectonly:
-        os.environ["DOCKER_HOST"] = _until_the_end.enter_context(an_engine()).host
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    _until_the_end.close()
 
 
 @pytest.hookimpl(tryfirst=True)
