@@ -47,6 +47,8 @@ def printable(text: str) -> str:
 PATIENCE: Final = 0.1
 """Seconds that a write waits for a reader that stands still; further writes then do not wait at all."""
 
+JOURNAL_REST: Final = 5.0
+"""Seconds for which a journal that stands still is not asked again."""
 _PIECE: Final = 4096
 """Bytes that a pipe takes without blocking once it is writable (PIPE_BUF)."""
 
@@ -67,6 +69,7 @@ class Sink:
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
         self._is_torn = False
+        self._journal_rests_until = 0.0
         # several programs append to one file: what is written at once stays together
         self._piece = sys.maxsize if stat.S_ISREG(os.fstat(fd).st_mode) else _PIECE
 
@@ -79,11 +82,14 @@ class Sink:
 
     def _tell(self, entries: Sequence[bytes]) -> bool:
         """Whether the journal has all of them; what it got before it failed is then in the lines as well."""
-        if self.journal is None:
+        if self.journal is None or time.monotonic() < self._journal_rests_until:
             return False
         try:
             for one in entries:
                 self.journal.send(one)
+        except TimeoutError:  # each wait for it holds up the whole program
+            self._journal_rests_until = time.monotonic() + JOURNAL_REST
+            return False
         except OSError:  # it is being restarted, or stands still: stderr is its stream, and says it, too
             return False
         return True

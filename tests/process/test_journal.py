@@ -102,7 +102,9 @@ def test_without_a_journal_it_is_stderr_that_speaks(place: str, journal: Journal
     assert nothing_in(stderr[0])
 
 
-def test_a_journal_that_stands_still_holds_nobody_up(place: str, journal: Journal, stderr: tuple[int, int]) -> None:
+def test_a_journal_that_stands_still_holds_nobody_up(
+    place: str, journal: Journal, stderr: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its queue is full: after a moment the line goes to stderr."""
     core = Log(component="core", fd=stderr[1], journal=journal)
     with listen(place):
@@ -112,3 +114,8 @@ def test_a_journal_that_stands_still_holds_nobody_up(place: str, journal: Journa
                 break
         else:
             raise AssertionError("a socket that nobody reads took everything")
+        asked: list[bytes] = []
+        monkeypatch.setattr(journal, "send", asked.append)
+        core.warn("the next line")
+        assert asked == [], "waiting once is enough for a while"
+        assert b"the next line" in os.read(stderr[0], 65536)
