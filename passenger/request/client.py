@@ -88,7 +88,8 @@ class Client(AdmittedRequest):
     def _read_slowly(self) -> None:
         self._since = self._handler.wheel.now
         if self._handler.observers:
-            self._seen = Seen(self._handler.monotonic())
+            self._seen = Seen()
+            self._seen.arrived = self._handler.monotonic()
         self._incoming = self.incoming(
             self._handler.loop,
             self._sock,
@@ -148,7 +149,7 @@ class Client(AdmittedRequest):
         """The head is whole: ask for a process."""
         handler = self._handler
         self._state = _QUEUED
-        self._since = handler.wheel.now
+        self._since = handler.wheel.now if self._route.queue_ticks == NEVER else handler.wheel.true_now()
         if self.slot is not handler.wheel.fresh:
             handler.wheel.move(self)
             self.aged()
@@ -165,7 +166,8 @@ class Client(AdmittedRequest):
         now = handler.monotonic()
         seen = self._seen
         if seen is None:
-            self._seen = seen = Seen(now)
+            self._seen = seen = Seen()
+            seen.arrived = now
         seen.asked = now
         seen.app = self._route.name
         seen.received = self._body_left or len(self._body)
@@ -206,6 +208,7 @@ class Client(AdmittedRequest):
             seen.granted = self._handler.monotonic()
             seen.pid = session.process.pid
         if self._route.request_ticks != NEVER:
+            self._granted = wheel.true_now()
             wheel.move(self)
         door = self._route.door
         if door is not None:

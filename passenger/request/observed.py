@@ -24,8 +24,11 @@ CUT: Final = "cut"
 class Seen:
     """One request. Times are monotonic seconds, 0.0 = it did not come to that.
 
-    The defaults are the class's, so that making one costs little.
+    The defaults are the class's, and there is no `__init__`, so that making one costs little.
     """
+
+    arrived = 0.0
+    """Its connection was looked at; where its head was whole by then, as is usual, the same as `asked`."""
 
     app = ""
     pid = 0
@@ -49,10 +52,6 @@ class Seen:
     done = 0.0
     span: Any = None
     """The tracer's own note."""
-
-    def __init__(self, arrived: float) -> None:
-        self.arrived = arrived
-        """Its connection was looked at; where its head was whole by then, as is usual, the same as `asked`."""
 
 
 RequestObserver = Callable[[Seen], None]

@@ -98,6 +98,7 @@ class UpgradeClient(Client):
         if self._seen is not None:
             self._seen.granted, self._seen.pid = self._handler.monotonic(), session.process.pid
         if self._route.request_ticks != NEVER:
+            self._granted = wheel.true_now()
             wheel.move(self)
         door = self._route.door
         if door is not None:

@@ -4,7 +4,9 @@ Rules.
 1. Joining and leaving the wheel costs one dictionary operation; there is no timer per request.
 2. A tick costs as much as there are requests that got a tick older for the first time, or are due now. Nothing else.
 3. The timer runs only while somebody is in the wheel: an idle core is not woken up.
-4. Time is counted in ticks of PERIOD on the monotonic clock; after a stall every tick that was missed is made up for.
+4. Time is counted in ticks of PERIOD on the monotonic clock, and the timer fires where one begins; after a stall every
+   tick that was missed is made up for. `now` is the last one that was seen: it is behind by as much as the loop stands
+   still. A deadline that must not come early even then counts from `true_now`.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from typing import Final, Protocol
 from passenger.clock import Clock
 
 PERIOD: Final = 0.25
+_AFTER: Final = 0.001
+"""Seconds behind the beginning of a tick for which the timer is set: loops round to milliseconds."""
 NEVER: Final = -1
 
 
@@ -58,8 +62,7 @@ class Wheel:
 
     def join(self, rider: Rider) -> None:
         if self._timer is None:
-            self.now = int(self._clock.monotonic() / PERIOD)
-            self._timer = self._loop.call_later(PERIOD, self._tick)
+            self.now = self._arm()
         rider.slot = self.fresh
         self.fresh[rider] = None
         self._count += 1
@@ -80,13 +83,24 @@ class Wheel:
         slots = [self.fresh, self._timeless, *self._slots.values()]
         return [rider for slot in slots for rider in slot]
 
+    def true_now(self) -> int:
+        """The tick of this moment: one look at the clock."""
+        return int(self._clock.monotonic() / PERIOD)
+
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
+    def _arm(self) -> int:
+        """Set the timer to where the next tick begins; returns the one that is."""
+        time = self._clock.monotonic()
+        tick = int(time / PERIOD)
+        self._timer = self._loop.call_later((tick + 1) * PERIOD - time + _AFTER, self._tick)
+        return tick
+
     def _tick(self) -> None:
-        before, self.now = self.now, int(self._clock.monotonic() / PERIOD)
+        before, self.now = self.now, self.true_now()
         joined, self.fresh = self.fresh, {}
         due = [slot for tick in range(before + 1, self.now + 1) if (slot := self._slots.pop(tick, None))]
         for rider in joined:
@@ -97,7 +111,7 @@ class Wheel:
             while slot:
                 self._look_at(slot.popitem()[0])
         if self._count:
-            self._timer = self._loop.call_later(PERIOD, self._tick)
+            self._arm()
         else:
             self._timer = None
             self._slots.clear()

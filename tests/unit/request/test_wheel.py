@@ -24,6 +24,7 @@ class FakeLoop:
 
     def __init__(self) -> None:
         self.time = 100.0
+        self.at = 0.0
         self.callback: Callable[[], None] | None = None
 
     def monotonic(self) -> float:
@@ -33,8 +34,8 @@ class FakeLoop:
         return self.time
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> FakeTimer:
-        assert delay == PERIOD
         assert self.callback is None
+        self.at = self.time + delay
         self.callback = callback
         return FakeTimer(self)
 
@@ -143,6 +144,33 @@ def test_a_stall_is_made_up_for(loop: FakeLoop, wheel: Wheel) -> None:
     loop.advance()
     loop.advance(100)
     assert all(rider.events == ["aged", "overdue"] for rider in riders)
+
+
+@pytest.mark.parametrize("joined", [100.0, 100.1, 100.249, 100.2499])
+@pytest.mark.parametrize("late", [0.0, 0.2, 0.4])
+def test_no_deadline_comes_early(loop: FakeLoop, wheel: Wheel, joined: float, late: float) -> None:
+    """However late the ticks are, and wherever between two of them it began."""
+    loop.time = 99.9
+    wheel.join(Passenger(wheel))
+    loop.time = joined
+    rider = Passenger(wheel)
+    wheel.join(rider)
+    rider.at = wheel.true_now() + ticks(1.0)
+    while not rider.events or rider.events[-1] != "overdue":
+        loop.time = max(loop.time, loop.at + late)
+        loop.advance(0)
+    assert 1.0 <= loop.time - joined <= 1.0 + PERIOD + 2 * late + 0.01
+
+
+def test_the_timer_fires_where_a_tick_begins(loop: FakeLoop, wheel: Wheel) -> None:
+    """Else `now` lies behind by up to a tick, and deadlines with it."""
+    loop.time = 100.2
+    wheel.join(Passenger(wheel))
+    assert 100.25 < loop.at < 100.255
+    loop.time = 100.6
+    loop.advance(0)
+    assert wheel.now == wheel.true_now()
+    assert 100.75 < loop.at < 100.755
 
 
 def test_leaving_during_a_tick_is_safe(loop: FakeLoop, wheel: Wheel) -> None:
