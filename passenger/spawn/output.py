@@ -3,8 +3,9 @@
 Rules.
 1. Lines are put together over reads; one is cut at MAX_LINE bytes with a mark, the rest of it is dropped.
 2. Nothing is kept but the beginning of one line: what can't be logged now is dropped and counted, never queued.
-3. Per tick of TICK seconds at most LOGGED_PER_TICK bytes of a stream go to the log and READ_PER_TICK bytes are read;
-   beyond that the process waits in its own write. So a flood costs the core a bounded share of its time.
+3. Per tick of TICK seconds LOGGED_PER_TICK bytes of a stream may go to the log; what was not used is saved up to
+   LOGGED_AT_ONCE, for requests that come all at once. READ_PER_TICK bytes are read in a tick, beyond that the process
+   waits in its own write. So a flood costs the core a bounded share of its time.
 4. Bytes that are no UTF-8 are replaced; control characters are escaped by the log.
 """
 
@@ -21,6 +22,7 @@ MAX_LINE: Final = 64 * 1024
 READ_SIZE: Final = 64 * 1024
 TICK: Final = 0.1
 LOGGED_PER_TICK: Final = 256 * 1024
+LOGGED_AT_ONCE: Final = 1024 * 1024
 READ_PER_TICK: Final = 4 * 1024 * 1024
 CAPTURE_LIMIT: Final = 128 * 1024
 CUT_MARK: Final = f" [cut: the line is longer than {MAX_LINE} bytes]"
@@ -103,7 +105,7 @@ class LogStream:
         self._prefix = f"{said.capitalize()} {app}[{pid}] {stream}: "
         self._fields = {said: app, "pid": pid, "stream": stream}
         self._lines = Lines()
-        self._allowance = LOGGED_PER_TICK
+        self._allowance = LOGGED_AT_ONCE
         self._unsaid = 0
 
     def feed(self, data: bytes) -> None:
@@ -119,8 +121,8 @@ class LogStream:
         return self._lines.is_empty()
 
     def tick(self) -> None:
-        """A new allowance; says how much was dropped since the last one."""
-        self._allowance = LOGGED_PER_TICK
+        """More allowance; says how much was dropped since the last one."""
+        self._allowance = min(LOGGED_AT_ONCE, max(0, self._allowance) + LOGGED_PER_TICK)
         if self._unsaid:
             lines = [*self._lines.rest(), f"[dropped {self._unsaid} bytes: the application writes too fast]"]
             self._unsaid = 0

@@ -9,7 +9,9 @@ Rules.
    that a shell has opened by `>` is first told to append: else what we write would lie over what nginx has written.
 2. The pipe outlives a master of nginx: `cat` ends at EOF only (it ignores TERM), when the last writer has gone.
 3. A `cat` that was killed costs log lines, never a request; the next master gets a new one.
-4. `reopen` puts a second `cat` on the same pipe, with the new stdout, and ends the first one when it waits for input.
+4. `reopen` puts a second `cat` on the same pipe, with the new stdout, and ends the first one when it holds no line: it
+   waited for input, was stopped then, and has read nothing since. Killed while it only seems to wait it would take
+   with it what it has just read.
 """
 
 from __future__ import annotations
@@ -99,12 +101,23 @@ class LogPipe:
 
     def _retire(self, pid: int, pidfd: int, patience: int) -> None:
         """One that sleeps waits for input, and has written all that it has read: files are written without sleep."""
+        read = _bytes_read(pid)
         if patience and _state(pid) not in {"S", ""}:
             self._loop.after(PAUSE, lambda: self._retire(pid, pidfd, patience - 1))
             return
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        os.close(pidfd)
+        _signal(pidfd, signal.SIGSTOP)
+        self._end_stopped(pid, pidfd, patience, read)
+
+    def _end_stopped(self, pid: int, pidfd: int, patience: int, read: int | None) -> None:
+        """`read` is what it had read before it waited."""
+        if patience and _state(pid) not in {"T", "Z", ""}:
+            self._loop.after(PAUSE, lambda: self._end_stopped(pid, pidfd, patience - 1, read))
+        elif patience and _bytes_read(pid) != read:
+            _signal(pidfd, signal.SIGCONT)
+            self._loop.after(PAUSE, lambda: self._retire(pid, pidfd, patience - 1))
+        else:
+            _signal(pidfd, signal.SIGKILL)
+            os.close(pidfd)
 
     def close(self) -> None:
         """Nobody of ours writes any more: `cat` ends when the last nginx process has."""
@@ -135,12 +148,24 @@ def append_always(descriptors: Sequence[int] = (1, 2)) -> None:
 
 
 def _state(pid: int) -> str:
-    """`S` sleeps, `R` runs, `Z` has ended, ...; "" when there is no `cat` of that number."""
+    """`S` sleeps, `R` runs, `T` is stopped, `Z` has ended, ...; "" when there is no `cat` of that number."""
     with contextlib.suppress(OSError):
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stream:
             name, _, rest = stream.read().rpartition(")")
         return rest.split()[0] if name.endswith(f"({CARRIER}") else ""
     return ""
+
+
+def _bytes_read(pid: int) -> int | None:
+    """By all its reads; None when it has ended, or the kernel does not count them."""
+    with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/io", encoding="ascii") as stream:
+        return int(stream.readline().split()[1])
+    return None
+
+
+def _signal(pidfd: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, number)
 
 
 def _ignore_term() -> None:

@@ -124,12 +124,16 @@ def test_ten_rotations_at_200_a_second_lose_and_split_no_line(site: Site) -> Non
     asked = {outcome.body.decode() for outcome in sent.outcomes}
     assert len(asked) == len(sent.outcomes)
 
-    def is_whole() -> bool:
+    def missing() -> dict[str, set[str]]:
         text = "\n".join(site.lines())
-        served = set(re.findall(r'"message": "served (\w+) ', text))
-        return asked <= served and asked <= set(re.findall(r'"request_id":"(\w+)"', text))
+        served, logged = r'"message": "served (\w+) ', r'"request_id":"(\w+)"'
+        return {
+            "lines of the application": asked - set(re.findall(served, text)),
+            "lines of the access log": asked - set(re.findall(logged, text)),
+            "and it says": set(re.findall(r"dropped \d+ bytes|\d+ writes to the log were lost", text)),
+        }
 
-    wait_until(is_whole, "every line", timeout=DEADLINE)
+    wait_until(lambda: not any(missing().values()), lambda: f"every line; missing are {missing()}", timeout=DEADLINE)
     records = site.records()
     served = [one["message"].split()[1] for one in records if one["message"].startswith("served ")]
     logged = [one["request_id"] for one in records if one["component"] == "access" and one["uri"] == "/load"]

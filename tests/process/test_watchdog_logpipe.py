@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 from passenger.clock import SystemClock
@@ -107,6 +108,57 @@ def test_reopened_log_file_gets_every_later_line(tmp_path: Path) -> None:
             os.close(fd)
         loop.close()
     assert [(tmp_path / name).read_text() for name in ("old", "new")] == ["one\n", "two\n"]
+
+
+def test_no_line_is_lost_whenever_the_file_is_reopened(tmp_path: Path) -> None:
+    """A carrier that seems to wait may have read a line a moment ago: 60 handovers below a writer that never rests."""
+    saved, loop, handovers = os.dup(1), Loop(SystemClock()), 60
+    log_pipe = pipe_for("/dev/stdout", loop=loop, is_own_file=True)
+    carriers: list[int] = []
+
+    def turn_over(number: int) -> None:
+        file = os.open(tmp_path / f"{number}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(file, 1)
+        os.close(file)
+        if number:
+            log_pipe.reopen()
+        else:
+            log_pipe.stream()
+        assert log_pipe.pid is not None
+        carriers.append(log_pipe.pid)
+
+    def hand_over() -> None:
+        pidfd = os.pidfd_open(carriers[-1])
+
+        def ended(_events: int) -> None:
+            loop.unwatch(pidfd)
+            os.close(pidfd)
+            os.waitpid(carriers[-2], 0)
+            if len(carriers) > handovers:
+                loop.stop()
+            else:
+                hand_over()
+
+        loop.watch(pidfd, READ, ended)
+        turn_over(len(carriers))
+
+    try:
+        turn_over(0)
+        stream = log_pipe.stream()
+        count = "import os\nn = 0\nwhile True:\n    n += 1\n    os.write(1, b'%d\\n' % n)\n"
+        child = launch([sys.executable, "-c", count], env=ENVIRON, umask=0o022, streams=(NULL, stream, KEEP))
+        hand_over()
+        loop.run()
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        log_pipe.close()
+        assert os.waitpid(carriers[-1], 0)[1] == 0
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+        loop.close()
+    lines = [int(line) for file in tmp_path.iterdir() for line in file.read_text().split()]
+    assert sorted(lines) == list(range(1, len(lines) + 1))
 
 
 def test_a_file_that_a_shell_has_opened_is_appended_to(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,12 +62,12 @@ class ProbeSite:
         return path
 
 
-def wait_until(condition: Any, what: str, *, timeout: float = DEADLINE) -> None:
-    """Return once `condition()` holds; asks again every 10 ms."""
+def wait_until(condition: Any, what: str | Callable[[], str], *, timeout: float = DEADLINE) -> None:
+    """Return once `condition()` holds; asks again every 10 ms. `what`: words for a failure, made then if need be."""
     deadline = time.monotonic() + timeout
     pause = threading.Event()
     while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what if isinstance(what, str) else what()}"
         pause.wait(0.01)
 
 

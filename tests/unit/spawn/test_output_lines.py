@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passenger.log import Log
-from passenger.spawn.output import CAPTURE_LIMIT, CUT_MARK, LOGGED_PER_TICK, MAX_LINE, Capture, Lines, LogStream
+from passenger.spawn.output import (
+    CAPTURE_LIMIT,
+    CUT_MARK,
+    LOGGED_AT_ONCE,
+    LOGGED_PER_TICK,
+    MAX_LINE,
+    Capture,
+    Lines,
+    LogStream,
+)
 
 
 @pytest.fixture(name="memory")
@@ -74,15 +83,34 @@ def test_a_flood_is_dropped_counted_and_told(memory: int) -> None:
     """Nothing is queued; the next tick says how much is missing."""
     flooded = stream(memory)
     piece = b"z" * 99 + b"\n"
-    for _ in range(10 * LOGGED_PER_TICK // len(piece)):
+    for _ in range(10 * LOGGED_AT_ONCE // len(piece)):
         flooded.feed(piece)
-    assert sum(len(line) for line in written(memory)) < 3 * LOGGED_PER_TICK
-    assert flooded.dropped > 8 * LOGGED_PER_TICK
+    assert sum(len(line) for line in written(memory)) < 3 * LOGGED_AT_ONCE
+    assert flooded.dropped > 8 * LOGGED_AT_ONCE
     flooded.tick()
     assert f"[dropped {flooded.dropped} bytes" in written(memory)[-1]
     flooded.feed(b"after\n")
     flooded.end()
     assert written(memory)[-1].endswith("stdout: after")
+
+
+def test_what_is_not_used_is_saved_for_a_burst_and_no_more(memory: int) -> None:
+    """After a burst, and after any rest, a stream has what it has in each tick; after quiet ticks a whole burst again."""
+    piece = b"z" * 1023 + b"\n"
+    bursting = stream(memory)
+
+    def burst() -> int:
+        before = bursting.dropped
+        for _ in range(2 * LOGGED_AT_ONCE // len(piece)):
+            bursting.feed(piece)
+        return 2 * LOGGED_AT_ONCE - (bursting.dropped - before)
+
+    assert burst() == LOGGED_AT_ONCE
+    bursting.tick()
+    assert burst() == LOGGED_PER_TICK
+    for _ in range(100):
+        bursting.tick()
+    assert burst() == LOGGED_AT_ONCE
 
 
 def test_the_last_line_needs_no_line_end(memory: int) -> None:
