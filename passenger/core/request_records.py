@@ -1,10 +1,10 @@
 """Requests that are over, on their way to UstRouter: kept as they are, and packed many at a time.
 
 Rules.
-1. The end of a request costs an append. What is kept of its head is the front of it (`tracing.Trace`): no header of the
-   client, and never longer than its URI and a bit.
-2. They are packed when there are MOST of them, or when the courier is about to send: in one go the same work takes a
-   third of the time that it takes between other things.
+1. The end of a request costs an append. Its head is kept until it is packed: those of MOST requests, for a tick of the
+   courier. What is told of it is its path, id, start and method: no header of the client.
+2. They are packed when there are MOST of them, or when the courier is about to send: many in one go take a third of the
+   time that each takes between other things, and each call is made once for all of them.
 3. Redaction happens here: of a path its digest, or what `telemetry.paths` says.
 """
 
@@ -18,9 +18,10 @@ from passenger.core import tracing
 from passenger.pool.session import RefusalReason
 from passenger.request.observed import ANSWERED, CUT, DEPARTED, Seen
 from passenger.telemetry.courier import Courier
-from passenger.telemetry.records import REQUEST, REST, pack_fixed
+from passenger.telemetry.records import pack_requests
 
-MOST: Final = 32
+MOST: Final = 16
+"""Whatever their paths are, so many fit into an entry (`courier.LONGEST`)."""
 LONGEST_PATH: Final = 1024
 """Bytes of a plain path that are told."""
 _ENDINGS: Final = {ANSWERED: 0, DEPARTED: 1, CUT: 2}
@@ -70,39 +71,40 @@ class RequestRecords:
                 self.pack()
 
     def pack(self) -> None:
-        """Hand over what there is."""
-        if self._ended:
-            ended, self._ended = self._ended, []
-            self._courier.tell_all([self._packed(seen, *seen.span) for seen in ended])
-
-    def _packed(self, seen: Seen, rules: AppRules, trace: tracing.Trace) -> bytes:
-        id_, span, parent, front = trace
-        path, request_id, start, method = tracing.facts(front)
-        told = self._digests.get(path) or self._digest(path) if rules.paths == "digest" else path[: rules.longest]
-        texts = b"\0".join((rules.name, method, told, request_id, start))
-        fixed = pack_fixed(  # in the order of `records.pack_fixed`, which says what they are
-            REST + len(texts),
-            REQUEST,
-            seen.pid,
-            seen.status,
-            _ENDINGS[seen.ending],
-            _REFUSALS[seen.refusal],
-            seen.is_own,
-            seen.received,
-            seen.sent,
-            seen.arrived,
-            seen.asked,
-            seen.granted,
-            seen.served,
-            seen.done,
-            id_,
-            span,
-            parent,
-        )
-        return fixed + texts
+        """Hand over what there is, as one entry."""
+        if not self._ended:
+            return
+        ended, self._ended = self._ended, []
+        numbers: list[float | int | bytes] = []
+        texts: list[bytes] = []
+        digests = self._digests
+        for seen in ended:
+            rules, trace = seen.span
+            path, told = tracing.facts(trace)
+            if rules.paths == "digest":
+                shown = digests.get(path) or self._digest(path)
+            else:
+                shown = tracing.path_of(path)[: rules.longest]
+            texts += (rules.name, shown, trace[2], told)
+            numbers += (  # a `records.Row`
+                seen.pid,
+                seen.status,
+                _ENDINGS[seen.ending],
+                _REFUSALS[seen.refusal],
+                seen.is_own,
+                seen.received,
+                seen.sent,
+                seen.arrived,
+                seen.asked,
+                seen.granted,
+                seen.served,
+                seen.done,
+            )
+        self._courier.tell(pack_requests(len(ended), numbers, texts), len(ended))
 
     def _digest(self, path: bytes) -> bytes:
-        digest = blake2b(path, digest_size=8, person=b"passenger-path").hexdigest().encode()
+        """Of the part of a head that says the path."""
+        digest = blake2b(tracing.path_of(path), digest_size=8, person=b"passenger-path").hexdigest().encode()
         if len(self._digests) >= _KNOWN_PATHS:
             self._digests.clear()
         if len(path) <= LONGEST_PATH:

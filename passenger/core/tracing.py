@@ -22,19 +22,22 @@ _ID_SIZE: Final = len(_ID)
 _TO_METHOD: Final = 32 + len(b"\0HTTP_X_REQUEST_START\0t=1795364841.787")
 """From the id of a request to what follows the web server's start."""
 _METHOD: Final = b"\0REQUEST_METHOD\0"
-_FRONT: Final = _TO_METHOD + len(_METHOD) + 64
-"""Bytes from the id to the end of the longest method."""
+_IN_METHOD: Final = _TO_METHOD + len(_METHOD)
 _HEADER: Final = b"HTTP_TRACEPARENT"
 _TOLD: Final = (b"HTTP_X_REQUEST_ID", b"HTTP_X_REQUEST_START", b"REQUEST_METHOD")
 _PARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _HEX: Final = b"0123456789abcdef"
 NO_PARENT: Final = b"0" * 16
 _SAMPLED: Final = 1
+_LONGEST: Final = 256
+"""Bytes of an id, or a start, that somebody else made."""
 
 
-Trace = tuple[bytes, bytes, bytes, bytes]
-"""(id, own span, parent span, front): ids in hexadecimal digits, no parent = NO_PARENT; what `facts`
-reads. A plain tuple, as one is made for every request."""
+Trace = tuple[int, bytes, bytes]
+"""(place of the id, head, ids): `facts` reads the first two. A plain tuple, as one is made for every request.
+
+`ids` is empty where the trace is the id of the request, else `TRACE-SPAN-PARENT` in hexadecimal digits.
+"""
 
 
 def begun(pairs: bytes, rate: float, chance: Callable[[], float]) -> tuple[Trace | None, bytes]:
@@ -50,7 +53,7 @@ def begun(pairs: bytes, rate: float, chance: Callable[[], float]) -> tuple[Trace
     if rate < 1.0 and rate <= chance():
         return None, pairs
     told = b"".join((pairs, b"HTTP_TRACEPARENT\x0000-", trace, b"-", span, b"-01\0"))
-    return (trace, span, NO_PARENT, pairs[: at + _FRONT]), told
+    return (at, pairs, b""), told
 
 
 def _begun_elsewhere(pairs: bytes, rate: float, chance: Callable[[], float]) -> tuple[Trace | None, bytes]:
@@ -68,13 +71,23 @@ def _begun_elsewhere(pairs: bytes, rate: float, chance: Callable[[], float]) -> 
         trace, span = b"%032x" % (getrandbits(128) | 1), b"%016x" % (getrandbits(64) | 1)
     if said is not None:
         trace, parent = said[1], said[2]
-    front = [*fields[:4], *(part for name in _TOLD for part in (name, named.get(name, b""))), b""]
+    path = b"\0".join(fields[:4])
+    rest = b"\0".join([part for name in _TOLD for part in (name, named.get(name, b"")[:_LONGEST])])
     named[_HEADER] = b"00-%b-%b-01" % (trace, span)
-    return (trace, span, parent, b"\0".join(front)), b"".join([b"%b\0%b\0" % pair for pair in named.items()])
+    told = b"".join([b"%b\0%b\0" % pair for pair in named.items()])
+    return (len(path) + _ID_SIZE, b"%b\0%b" % (path, rest), b"%b-%b-%b" % (trace, span, parent)), told
 
 
-def facts(front: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """(path, id of the request, the web server's start, method) of a Trace."""
-    fields = front.split(b"\0", 12)
-    at = 7 if fields[4] == b"CONTENT_LENGTH" else 5
-    return fields[1] + fields[3], fields[at], fields[at + 2], fields[at + 4]
+def facts(trace: Trace) -> tuple[bytes, bytes]:
+    """The part of its head that says the path (`path_of`); all from the id of the request to its method.
+
+    The latter is values and names, joined by NULs.
+    """
+    at, head, ids = trace
+    return head[:at], head[at : len(head) if ids else head.index(b"\0", at + _IN_METHOD)]
+
+
+def path_of(part: bytes) -> bytes:
+    """The path of a request, of that part of its head."""
+    _, script_name, _, path_info, _ = part.split(b"\0", 4)
+    return script_name + path_info

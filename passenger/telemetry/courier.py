@@ -2,8 +2,8 @@
 
 Rules.
 1. What is told costs an append; entries go out when there is a packet full of them, or TICK after the first. Who packs
-   many at a time is asked for them before (`gather`), after it has called `wake`.
-2. MOST_RECORDS or MOST_BYTES wait at most: then the oldest entry is dropped and counted (`overflow`).
+   many records into an entry is asked for it before (`gather`), after it has called `wake`.
+2. MOST_RECORDS or MOST_BYTES wait at most: then the oldest entry is dropped and its records counted (`overflow`).
 3. Nobody is on the other side, or it stands still = the socket is full: the packet in hand is tried again each TICK.
 4. The socket outlives both programs (the watchdog holds both ends), and a packet is one message: it is taken whole, by
    this router or by the next one.
@@ -44,7 +44,10 @@ class Courier:
         self._clock = clock
         self._sock = sock
         self._pid = os.getpid()
-        self._ring: deque[bytes] = deque()
+        self._ring: deque[tuple[bytes, int]] = deque()
+        """Entries, and how many records each has."""
+        self._waiting = 0
+        """Records in the ring."""
         self._bytes = 0
         self._fresh = 0
         """Bytes that came since the last time that packets were made."""
@@ -61,29 +64,28 @@ class Courier:
         self.on_report: Callable[[], None] = lambda: None
         loop.add_reader(sock.fileno(), self._on_report)
 
-    def tell(self, entry: bytes) -> None:
-        """An entry of `records`."""
-        self.tell_all([entry])
-
-    def tell_all(self, entries: list[bytes]) -> None:
-        """Entries of `records`."""
-        sizes = list(map(len, entries))
-        if max(sizes, default=0) > LONGEST:
-            entries = [entry for entry in entries if len(entry) <= LONGEST]
-            self.too_long += len(sizes) - len(entries)
-            sizes = list(map(len, entries))
-        size = sum(sizes)
-        self.told += len(entries)
+    def tell(self, entry: bytes, count: int = 1) -> None:
+        """An entry of `records`, which holds that many of them."""
+        if len(entry) > LONGEST:
+            self.too_long += count
+            return
+        self.told += count
         ring = self._ring
-        ring.extend(entries)
-        self._bytes += size
-        self._fresh += size
-        while len(ring) > MOST_RECORDS or self._bytes > MOST_BYTES:
-            self._bytes -= len(ring.popleft())
-            self.overflow += 1
+        ring.append((entry, count))
+        self._waiting += count
+        self._bytes += len(entry)
+        self._fresh += len(entry)
+        while self._waiting > MOST_RECORDS or self._bytes > MOST_BYTES:
+            self.overflow += self._take_oldest()[1]
         self.wake()
         if self._fresh > PACKET and self._stuck is None:
             self._hand_over()
+
+    def _take_oldest(self) -> tuple[bytes, int]:
+        entry, count = self._ring.popleft()
+        self._waiting -= count
+        self._bytes -= len(entry)
+        return entry, count
 
     def wake(self) -> None:
         """There is something to send, or to gather."""
@@ -112,7 +114,7 @@ class Courier:
         self.gather()
         return {
             "told": self.told,
-            "waiting": len(self._ring) + (self._stuck[1] if self._stuck is not None else 0),
+            "waiting": self._waiting + (self._stuck[1] if self._stuck is not None else 0),
             "overflow": self.overflow,
             "too_long": self.too_long,
             **self.tally.status(),
@@ -123,8 +125,10 @@ class Courier:
         self._asked += 1
         number = self._asked
         done = self._flushes[number] = self._loop.create_future()
-        self._ring.append(_flush_entry(number, seconds))
-        self._bytes += len(self._ring[-1])
+        entry = _flush_entry(number, seconds)
+        self._ring.append((entry, 1))
+        self._waiting += 1
+        self._bytes += len(entry)
         try:
             self.send()
             return await asyncio.wait_for(done, seconds + 1.0)
@@ -143,15 +147,14 @@ class Courier:
 
     def _next_packet(self) -> tuple[bytes, int]:
         entries: list[bytes] = []
-        size = 0
-        ring = self._ring
-        while ring and size < PACKET:
-            entry = ring.popleft()
+        size = records = 0
+        while self._ring and size < PACKET:
+            entry, count = self._take_oldest()
             size += len(entry)
+            records += count
             entries.append(entry)
-        self._bytes -= size
         wall, monotonic = self._clock.wall(), self._clock.monotonic()
-        return pack(self._pid, self.handed, wall, monotonic, entries), len(entries)
+        return pack(self._pid, self.handed, wall, monotonic, entries), records
 
     def _on_tick(self) -> None:
         self._timer = None

@@ -6,6 +6,7 @@ Rules.
    of every component, for ever: telemetry is no reason to end an instance.
 3. The socket to the core outlives both programs: the watchdog holds both ends, so packets wait for the next router.
 4. At the end of the instance it goes last, and gets STOP seconds to deliver what it has.
+5. It runs behind everybody else (NICE), from its first import on: what is told about requests must not slow them.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ from passenger.watchdog.roster import shown
 NAME: Final = "ustrouter"
 STOP: Final = 4.0
 """Seconds from SIGTERM to SIGKILL: two to deliver, and a margin."""
+
+NICE: Final = 10
+"""How much nicer it is than the instance: a tenth of a CPU that all want is enough for it to keep up."""
 
 
 class _Wanted(NamedTuple):
@@ -123,6 +127,7 @@ class RouterProcess:
                 fds=[self._router_end.fileno(), theirs.fileno(), launch_fd],
                 umask=0o027,
                 identity=identity,
+                before_exec=_step_back,
             )
         except HostError:
             ours.close()
@@ -200,3 +205,7 @@ class RouterProcess:
 
 def _wanted(plan: Plan) -> _Wanted:
     return _Wanted(plan.telemetry, plan.router_argv, plan.router_uid, plan.router_gid)
+
+
+def _step_back() -> None:
+    os.nice(NICE)

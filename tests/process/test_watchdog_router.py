@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Any
@@ -57,6 +58,15 @@ def test_it_is_acknowledged_and_goes_after_the_core_at_the_end() -> None:
         watchdog.wait_line("router told to end")
         assert watchdog.wait_exit() == 0
         wait_gone(pid)
+
+
+def test_it_runs_behind_everybody_else() -> None:
+    """What is told about requests must not slow them, where CPU is short."""
+    with registry() as folder, running(plan_of(folder)) as watchdog:
+        watchdog.wait_line(r'takes \{"sinks"')
+        pids = [component(watchdog, name)["pid"] for name in ("core", "ustrouter")]
+        core, router = (os.getpriority(os.PRIO_PROCESS, pid) for pid in pids)
+        assert router == min(19, core + 10)
 
 
 def test_one_that_is_killed_comes_again_and_the_core_stays() -> None:

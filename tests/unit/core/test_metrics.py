@@ -51,7 +51,8 @@ def value(found: Samples, name: str, **labels: str) -> float:
 
 
 def seen(**facts: Any) -> Seen:
-    one = Seen(100.0)
+    one = Seen()
+    one.arrived = 100.0
     one.app, one.status, one.ending = "blog", b"200", ANSWERED
     one.asked, one.granted, one.served, one.done, one.sent = 100.0, 100.2, 100.5, 100.6, 42
     for name, fact in facts.items():

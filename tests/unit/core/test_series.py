@@ -72,7 +72,8 @@ class World:
             timer[1]()
 
     def request(self, app: str, seconds: float, status: bytes = b"200") -> None:
-        seen = Seen(100.0)
+        seen = Seen()
+        seen.arrived = 100.0
         seen.app, seen.status, seen.ending, seen.done = app, status, ANSWERED, 100.0 + seconds
         for observer in self.handler.observers:
             observer(seen)

@@ -18,6 +18,19 @@ def head(*, parent: bytes = b"", trusted: bool = False, request_id: bytes = ID) 
     return b"".join(b"%b\0%b\0" % pair for pair in {**pairs, b"LAST": b"1"}.items())
 
 
+def ids(found: tracing.Trace) -> list[bytes]:
+    """Trace, span, parent: what UstRouter makes of it."""
+    told = tracing.facts(found)[1][:32]
+    return found[2].split(b"-") if found[2] else [told, told[16:], b"0" * 16]
+
+
+def facts(found: tracing.Trace) -> tuple[bytes, bytes, bytes, bytes]:
+    """Path, id, start, method."""
+    path, told = tracing.facts(found)
+    request_id, _, start, _, method = told.split(b"\0")
+    return tracing.path_of(path), request_id, start, method
+
+
 def begun(pairs: bytes, rate: float, chance: float) -> tracing.Trace | None:
     return tracing.begun(pairs, rate, lambda: chance)[0]
 
@@ -30,18 +43,19 @@ def test_the_trace_is_the_id_of_the_request_and_the_span_is_new() -> None:
     one, other = begun(head(), 1.0, 0.5), begun(head(request_id=b"7" * 32), 1.0, 0.5)
     assert one is not None
     assert other is not None
-    assert (one[0], one[2]) == (ID, b"0" * 16)
-    assert tracing.facts(one[3]) == (b"/shop/", ID, START, b"GET")
-    assert one[1] != other[1]
-    assert told(head()).endswith(b"HTTP_TRACEPARENT\x0000-%b-%b-01\0" % (ID, one[1]))
+    assert ids(one) == [ID, ID[16:], b"0" * 16]
+    assert facts(one) == (b"/shop/", ID, START, b"GET")
+    assert ids(one)[1] != ids(other)[1]
+    assert told(head()).endswith(b"HTTP_TRACEPARENT\x0000-%b-%b-01\0" % (ID, ids(one)[1]))
 
 
 @pytest.mark.parametrize("strange", [b"", b"0" * 32, b"other", ID.upper()])
 def test_an_id_that_is_no_trace_gets_one_of_chance(strange: bytes) -> None:
     found = begun(head(request_id=strange), 1.0, 0.5)
     assert found is not None
-    assert len(found[0]) == 32
-    assert found[0] not in {strange, b"0" * 32}
+    assert len(ids(found)[0]) == 32
+    assert ids(found)[0] not in {strange, b"0" * 32}
+    assert facts(found)[1] == strange
 
 
 def test_a_trusted_proxy_is_followed_and_nobody_else() -> None:
@@ -51,8 +65,8 @@ def test_a_trusted_proxy_is_followed_and_nobody_else() -> None:
     )
     assert trusted is not None
     assert stranger is not None
-    assert (trusted[0], trusted[2]) == (PARENT[3:35], PARENT[36:52])
-    assert (stranger[0], stranger[2]) == (ID, b"0" * 16)
+    assert (ids(trusted)[0], ids(trusted)[2]) == (PARENT[3:35], PARENT[36:52])
+    assert (ids(stranger)[0], ids(stranger)[2]) == (ID, b"0" * 16)
     assert begun(head(parent=PARENT[:-1] + b"0", trusted=True), 1.0, 0.0) is None, "it has decided not to sample"
     whole = told(head(parent=PARENT))
     assert whole.count(b"HTTP_TRACEPARENT") == 1
@@ -72,7 +86,7 @@ def test_a_trusted_proxy_is_followed_and_nobody_else() -> None:
 def test_a_malformed_parent_counts_as_none(bad: bytes) -> None:
     found = begun(head(parent=bad, trusted=True), 1.0, 0.5)
     assert found is not None
-    assert found[0] == ID
+    assert ids(found)[0] == ID
 
 
 def test_sampling_is_a_share() -> None:
@@ -89,15 +103,21 @@ def test_a_head_in_another_order_says_the_same() -> None:
     usual, found = begun(head(), 1.0, 0.5), begun(other, 1.0, 0.5)
     assert usual is not None
     assert found is not None
-    assert found[:3] == usual[:3]
-    assert tracing.facts(found[3]) == tracing.facts(usual[3])
+    assert ids(found) == ids(usual)
+    assert facts(found) == facts(usual)
 
 
 def test_a_request_with_a_body_says_the_same() -> None:
     with_body = head().replace(b"PATH_INFO\0/\0", b"PATH_INFO\0/\0CONTENT_LENGTH\x0012\0")
     found = begun(with_body, 1.0, 0.5)
     assert found is not None
-    assert tracing.facts(found[3]) == (b"/shop/", ID, START, b"GET")
+    assert facts(found) == (b"/shop/", ID, START, b"GET")
+
+
+def test_what_somebody_else_made_is_cut() -> None:
+    found = begun(head(request_id=b"i" * 5000), 1.0, 0.5)
+    assert found is not None
+    assert facts(found)[1:] == (b"i" * 256, START, b"GET")
 
 
 def test_a_value_that_reads_like_a_name_is_a_value() -> None:
