@@ -142,6 +142,7 @@ def test_no_line_is_lost_whenever_the_file_is_reopened(tmp_path: Path) -> None:
         loop.watch(pidfd, READ, ended)
         turn_over(len(carriers))
 
+    child = None
     try:
         turn_over(0)
         stream = log_pipe.stream()
@@ -149,14 +150,15 @@ def test_no_line_is_lost_whenever_the_file_is_reopened(tmp_path: Path) -> None:
         child = launch([sys.executable, "-c", count], env=ENVIRON, umask=0o022, streams=(NULL, stream, KEEP))
         hand_over()
         loop.run()
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        log_pipe.close()
-        assert os.waitpid(carriers[-1], 0)[1] == 0
     finally:
+        if child is not None:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        log_pipe.close()
         os.dup2(saved, 1)
         os.close(saved)
         loop.close()
+    assert os.waitpid(carriers[-1], 0)[1] == 0
     lines = [int(line) for file in tmp_path.iterdir() for line in file.read_text().split()]
     assert sorted(lines) == list(range(1, len(lines) + 1))
 
