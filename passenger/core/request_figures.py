@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Collection
 from typing import Final
 
-from passenger.request.observed import ANSWERED, Seen
+from passenger.request.observed import CUT, DEPARTED, Seen
 
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds in seconds."""
@@ -65,7 +65,7 @@ class RequestFigures:
         if seen.granted:
             figures.queue_wait.add(seen.granted - seen.asked)
         if seen.status != b"101":  # a tunnel lasts as long as its client likes
-            figures.duration.add(seen.done - seen.arrived)
+            figures.duration.add(seen.done - (seen.arrived or seen.asked))
             if seen.granted:
                 figures.application.add((seen.served or seen.done) - seen.granted)
         figures.bytes_sent += seen.sent
@@ -75,6 +75,6 @@ class RequestFigures:
 def _class_of(seen: Seen) -> int:
     """0 for 1xx, ..., 4 for 5xx, 5 when there was no response."""
     first = seen.status[:1]
-    if seen.ending != ANSWERED or first not in {b"1", b"2", b"3", b"4", b"5"}:
+    if seen.ending in {DEPARTED, CUT} or first not in {b"1", b"2", b"3", b"4", b"5"}:
         return 5
     return first[0] - 0x31

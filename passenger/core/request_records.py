@@ -12,21 +12,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import blake2b
+from itertools import chain
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from passenger.core import tracing
 from passenger.pool.session import RefusalReason
-from passenger.request.observed import ANSWERED, CUT, DEPARTED, Seen
+from passenger.request.observed import Seen
 from passenger.telemetry.courier import Courier
 from passenger.telemetry.records import pack_requests
 
-MOST: Final = 16
-"""Whatever their paths are, so many fit into an entry (`courier.LONGEST`)."""
+MOST: Final = 64
+"""Whatever their paths are, so many fit into an entry (`courier.LONGEST`): each has less than 1.5 KiB."""
 LONGEST_PATH: Final = 1024
 """Bytes of a plain path that are told."""
-_ENDINGS: Final = {ANSWERED: 0, DEPARTED: 1, CUT: 2}
-_REFUSALS: Final[dict[RefusalReason | None, int]] = {
-    None: 0,
+_row: Final = attrgetter(  # a `records.Row`
+    *("pid", "status", "ending", "refused", "is_own", "received", "sent"),
+    *("arrived", "asked", "granted", "served", "done"),
+)
+_REFUSALS: Final = {
     RefusalReason.QUEUE_FULL: 1,
     RefusalReason.SPAWN_FAILED: 2,
     RefusalReason.BACKING_OFF: 3,
@@ -61,6 +65,7 @@ class RequestRecords:
     def end(self, seen: Seen) -> None:
         """Observer; `span` holds (AppRules, Trace), None = it is not told."""
         if seen.refusal is not None:
+            seen.refused = _REFUSALS[seen.refusal]
             self._refused(seen.app, seen.refusal)
         if seen.span is not None:
             ended = self._ended
@@ -75,7 +80,6 @@ class RequestRecords:
         if not self._ended:
             return
         ended, self._ended = self._ended, []
-        numbers: list[float | int | bytes] = []
         texts: list[bytes] = []
         digests = self._digests
         for seen in ended:
@@ -86,21 +90,8 @@ class RequestRecords:
             else:
                 shown = tracing.path_of(path)[: rules.longest]
             texts += (rules.name, shown, trace[2], told)
-            numbers += (  # a `records.Row`
-                seen.pid,
-                seen.status,
-                _ENDINGS[seen.ending],
-                _REFUSALS[seen.refusal],
-                seen.is_own,
-                seen.received,
-                seen.sent,
-                seen.arrived,
-                seen.asked,
-                seen.granted,
-                seen.served,
-                seen.done,
-            )
-        self._courier.tell(pack_requests(len(ended), numbers, texts), len(ended))
+        rows = chain.from_iterable(map(_row, ended))  # without a line of ours for each of them
+        self._courier.tell(pack_requests(len(ended), rows, texts), len(ended))
 
     def _digest(self, path: bytes) -> bytes:
         """Of the part of a head that says the path."""

@@ -113,11 +113,12 @@ class Telemetry:
         rules = self._rules.get(seen.app)
         if rules is None:
             return pairs
-        trace, with_it = tracing.begun(pairs, rules.rate, random.random)
-        if trace is None:
+        found = tracing.begun(pairs, rules.rate, random.random)
+        if found is None:
             return pairs
+        trace, told = found
         seen.span = rules, trace
-        return with_it if rules.tells_app else pairs
+        return told if rules.tells_app else pairs
 
     # Everything else
 

@@ -40,8 +40,8 @@ Trace = tuple[int, bytes, bytes]
 """
 
 
-def begun(pairs: bytes, rate: float, chance: Callable[[], float]) -> tuple[Trace | None, bytes]:
-    """The trace of a request, None when it is not sampled; and the head with it, as the application may see it.
+def begun(pairs: bytes, rate: float, chance: Callable[[], float]) -> tuple[Trace, bytes] | None:
+    """The trace of a request, and its head with it, as the application may see it; None when it is not sampled.
 
     `chance` gives numbers in [0, 1).
     """
@@ -51,20 +51,19 @@ def begun(pairs: bytes, rate: float, chance: Callable[[], float]) -> tuple[Trace
     if not pairs.startswith(_METHOD, at + _TO_METHOD) or trace.translate(None, _HEX) or span == NO_PARENT:
         return _begun_elsewhere(pairs, rate, chance)
     if rate < 1.0 and rate <= chance():
-        return None, pairs
-    told = b"".join((pairs, b"HTTP_TRACEPARENT\x0000-", trace, b"-", span, b"-01\0"))
-    return (at, pairs, b""), told
+        return None
+    return (at, pairs, b""), b"".join((pairs, b"HTTP_TRACEPARENT\x0000-", trace, b"-", span, b"-01\0"))
 
 
-def _begun_elsewhere(pairs: bytes, rate: float, chance: Callable[[], float]) -> tuple[Trace | None, bytes]:
+def _begun_elsewhere(pairs: bytes, rate: float, chance: Callable[[], float]) -> tuple[Trace, bytes] | None:
     """The same of any head: that of Apache, of an upgrade, with a `traceparent` or with an id of somebody else's."""
     fields = pairs.split(b"\0")
     named = dict(zip(fields[:-1:2], fields[1::2], strict=True))
     said = _PARENT.fullmatch(named.get(_HEADER, b"")) if named.get(b"TRUSTED_PROXY") == b"1" else None
     if said is not None and not int(said[3], 16) & _SAMPLED:
-        return None, pairs
+        return None
     if said is None and rate < 1.0 and rate <= chance():
-        return None, pairs
+        return None
     trace = named.get(b"HTTP_X_REQUEST_ID", b"")
     span, parent = trace[16:], NO_PARENT
     if len(trace) != 32 or trace.translate(None, _HEX) or span == NO_PARENT:

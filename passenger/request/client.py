@@ -167,10 +167,10 @@ class Client(AdmittedRequest):
         seen = self._seen
         if seen is None:
             self._seen = seen = Seen()
-            seen.arrived = now
         seen.asked = now
         seen.app = self._route.name
-        seen.received = self._body_left or len(self._body)
+        if self._body_left or self._body:
+            seen.received = self._body_left or len(self._body)
         if handler.tracer is not None:
             self._pairs = handler.tracer(seen, self._pairs)
 

@@ -195,13 +195,11 @@ class RequestHandler:
         if self._drained is not None:
             self._check_drained()
 
-    def told(self, seen: Seen, ending: str) -> None:
-        """A request is over: its observers hear of it, once. `ending` counts if it has none yet."""
+    def told(self, seen: Seen) -> None:
+        """A request is over: its observers hear of it, once."""
         if not seen.app or seen.done:
             return
         seen.done = self.monotonic()
-        if not seen.ending:
-            seen.ending = ending
         for observer in self.observers:
             try:
                 observer(seen)

@@ -16,9 +16,9 @@ from typing import Any, Final
 
 from passenger.pool.session import RefusalReason
 
-ANSWERED: Final = "answered"
-DEPARTED: Final = "departed"
-CUT: Final = "cut"
+ANSWERED: Final = 1
+DEPARTED: Final = 2
+CUT: Final = 3
 
 
 class Seen:
@@ -28,7 +28,7 @@ class Seen:
     """
 
     arrived = 0.0
-    """Its connection was looked at; where its head was whole by then, as is usual, the same as `asked`."""
+    """Its connection was looked at, and its head was not whole; as is usual, it was: then `asked` says when."""
 
     app = ""
     pid = 0
@@ -42,8 +42,8 @@ class Seen:
     is_own = False
     """The answer is the core's, not the application's."""
     refusal: RefusalReason | None = None
-    ending = ""
-    """ANSWERED, DEPARTED (its client left) or CUT (given up in the middle)."""
+    ending = 0
+    """ANSWERED, DEPARTED (its client left) or CUT (given up in the middle); 0 = answered, and nobody had to say so."""
     asked = 0.0
     """The head was whole, and a process asked for."""
     granted = 0.0
@@ -52,6 +52,8 @@ class Seen:
     done = 0.0
     span: Any = None
     """The tracer's own note."""
+    refused = 0
+    """The place of `refusal` among the words of an observer: its own note."""
 
 
 RequestObserver = Callable[[Seen], None]

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 from passenger.request.abort import complete, cut, take
 from passenger.request.flow import Backlog
-from passenger.request.observed import ANSWERED, CUT, Seen
+from passenger.request.observed import CUT, Seen
 from passenger.request.wheel import PERIOD, Rider
 from passenger.wire.http1 import END
 from passenger.wire.status import ClientStatus
@@ -182,7 +182,7 @@ class WebConnection(ABC):
             complete(self._sock, self._held)
             self._handler.closed()
         if self._seen is not None:
-            self._handler.told(self._seen, ANSWERED)
+            self._handler.told(self._seen)
 
     def _linger(self) -> None:
         """Much of the request is still to come: let the web server read the response before the connection goes."""
@@ -232,7 +232,8 @@ class WebConnection(ABC):
         cut(self._sock)
         self._handler.closed()
         if self._seen is not None:
-            self._handler.told(self._seen, CUT)
+            self._seen.ending = self._seen.ending or CUT
+            self._handler.told(self._seen)
 
     def _detach(self) -> None:
         """Nothing of the loop refers to the connection any more."""

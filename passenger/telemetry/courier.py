@@ -29,7 +29,7 @@ MOST_RECORDS: Final = 10_000
 MOST_BYTES: Final = 16 * 1024 * 1024
 PACKET: Final = 48 * 1024
 """Bytes; far below what a socket takes in one message."""
-LONGEST: Final = 32 * 1024
+LONGEST: Final = 96 * 1024
 """Bytes of one entry; a longer one is dropped."""
 TICK: Final = 0.25
 _REPORT: Final = 256 * 1024

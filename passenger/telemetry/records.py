@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -35,13 +35,15 @@ _EVENT: Final = 2
 
 Row = tuple[int, bytes, int, int, bool, int, int, float, float, float, float, float]
 """Of a request: pid, status (three digits, or none), place in ENDINGS, place in REFUSALS, whether the answer was ours,
-bytes received and sent; times (monotonic seconds, 0.0 = never): arrived, asked, granted, served, done."""
+bytes received and sent; times (monotonic seconds, 0.0 = never): arrived (0.0 = when it asked), asked, granted, served,
+done."""
 TEXTS: Final = 8
 """Of a request: application, path, ids, request id, a name, the web server's start, a name, method. The two names are
 those of a request head, which has all from the id to the method in one piece. `ids` is `TRACE-SPAN-PARENT`, or empty:
 then the trace is the id of the request, its span the second half of that, and there is no parent."""
 
-ENDINGS: Final = ("answered", "departed", "cut")
+ENDINGS: Final = ("answered", "answered", "departed", "cut")
+"""By `request.observed`."""
 REFUSALS: Final = ("", "queue full", "spawn failed", "backing off", "stopping", "unknown app")
 NO_SPAN: Final = "0" * 16
 _START: Final = re.compile(r"t=(\d{1,12}(?:\.\d{1,6})?)")
@@ -108,7 +110,7 @@ def pack_event(kind: str, app: str, time: float, facts: Mapping[str, Any]) -> by
     return _PREFIX.pack(1 + len(content), _EVENT) + content
 
 
-def pack_requests(count: int, numbers: list[float | int | bytes], texts: list[bytes]) -> bytes:
+def pack_requests(count: int, numbers: Iterable[float | int | bytes], texts: list[bytes]) -> bytes:
     """An entry of that many requests: `numbers` are their Rows and `texts` their TEXTS, one after the other."""
     fixed = _rows(count).pack(*numbers)
     told = b"\0".join(texts)
@@ -164,6 +166,7 @@ def _requests(content: bytes, offset: float) -> Iterator[RequestRecord]:
 
 def _request(row: tuple[Any, ...], texts: list[str], offset: float) -> RequestRecord:
     pid, status, ending, refusal, is_own, received, sent, arrived, asked, granted, served, done = row
+    arrived = arrived or asked
     app, path, ids, request_id, _, start, _, method = texts
     trace, span, parent = ids.split("-") if ids else (request_id, request_id[16:], NO_SPAN)
     return RequestRecord(

@@ -152,7 +152,7 @@ def test_a_trace_goes_on_in_a_websocket_if_a_trusted_proxy_began_it(
     more = f"X-Passenger-Trusted-Proxy: 1\r\nTraceparent: 00-{theirs}-b7ad6b7169203331-01\r\n"
     with house(monkeypatch, binary, trusted=("127.0.0.2",)) as (core, _, port):
         core.call(lambda: core.handler.observe(lambda _: None))
-        core.handler.tracer = lambda _, pairs: tracing.begun(pairs, 1.0, lambda: 0.0)[1]
+        core.handler.tracer = lambda _, pairs: (tracing.begun(pairs, 1.0, lambda: 0.0) or (None, b""))[1]
         with tunnelled(core, port, ask(more=more), came_from) as (client, app, asked):
             assert asked.count(b"\r\ntraceparent: 00-") == 1
             assert (b"\r\ntraceparent: 00-" + theirs.encode() in asked) == is_followed

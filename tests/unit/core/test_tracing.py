@@ -32,11 +32,14 @@ def facts(found: tracing.Trace) -> tuple[bytes, bytes, bytes, bytes]:
 
 
 def begun(pairs: bytes, rate: float, chance: float) -> tracing.Trace | None:
-    return tracing.begun(pairs, rate, lambda: chance)[0]
+    found = tracing.begun(pairs, rate, lambda: chance)
+    return None if found is None else found[0]
 
 
 def told(pairs: bytes) -> bytes:
-    return tracing.begun(pairs, 1.0, lambda: 0.5)[1]
+    found = tracing.begun(pairs, 1.0, lambda: 0.5)
+    assert found is not None
+    return found[1]
 
 
 def test_the_trace_is_the_id_of_the_request_and_the_span_is_new() -> None:
