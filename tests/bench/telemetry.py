@@ -4,7 +4,7 @@
 
 As `tests.bench.promises`: 200 requests a second through nginx, first with a collector that is well, then while it is not. Each case
 has an instance of its own. Writes the table into docs/telemetry.md; exit 1 when a request or a record is unaccounted for, or when
-the others' 99th percentile is further from the quiet one than promised. Takes three minutes; needs root for the full disk.
+the others' 99th percentile is further from the quiet one than promised. Takes four minutes; needs root for the full disk.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.support.running import RunningInstance, running
 
 QUIET = 1500
 """Requests before something happens."""
-DURING = 1500
+DURING = 3000
 SLOWER = 1.10
 """The 99th percentile during a fault over the quiet one, at most."""
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "telemetry.md"
@@ -131,18 +131,14 @@ class Result:
     def answered(self) -> int:
         return sum(one.status == 200 for one in self.quiet.outcomes + self.during.outcomes)
 
-    @property
-    def slower(self) -> float:
-        return percentile(self.during, 99) / percentile(self.quiet, 99)
-
-    @property
-    def missed(self) -> list[str]:
-        """Promises that were not kept."""
+    def missed(self, quiet: Load) -> list[str]:
+        """Promises that were not kept. `quiet`: that of all cases, as 1 % of one of them is a handful of requests."""
         told = [f"{self.sent - self.answered} requests failed"] if self.answered != self.sent else []
         if not is_accounted(self.told):
             told.append("records unaccounted for")
-        if not self.slower <= SLOWER:
-            told.append(f"p99 is {self.slower:.2f} x the quiet one, promised at most {SLOWER:.2f} x")
+        slower = percentile(self.during, 99) / percentile(quiet, 99)
+        if not slower <= SLOWER:
+            told.append(f"p99 is {slower:.2f} x the quiet one, promised at most {SLOWER:.2f} x")
         return told
 
 
@@ -197,8 +193,14 @@ COLUMNS = (
 )
 
 
+def quiet_of(results: Sequence[Result]) -> Load:
+    """The quiet times of all cases, which differ in nothing."""
+    return Load([outcome for one in results for outcome in one.quiet.outcomes])
+
+
 def table(results: Sequence[Result]) -> str:
     """In Markdown."""
+    quiet = quiet_of(results)
     lines = [f"| {' | '.join(COLUMNS)} |", f"|---|{'--:|' * (len(COLUMNS) - 2)}---|"]
     for one in results:
         sink = one.told["sinks"]["http"]
@@ -207,7 +209,7 @@ def table(results: Sequence[Result]) -> str:
         kept = sink["waiting"] + sink["on_disk"]
         counts = (one.told["told"], sink["sent"] + sink["spool_sent"], kept, lost + one.told["overflow"])
         cells = [one.case.name, *map(str, (one.sent, one.answered, one.sent - one.answered)), *times, *map(str, counts)]
-        lines.append(f"| {' | '.join(cells)} | {'; '.join(one.missed) or 'kept'} |")
+        lines.append(f"| {' | '.join(cells)} | {'; '.join(one.missed(quiet)) or 'kept'} |")
     return "\n".join(lines)
 
 
@@ -227,12 +229,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = chosen.passenger or install(place).passenger
         cases = [case for case in CASES if (chosen.only or "") in case.name]
         results = [measure(case, place / str(number), command) for number, case in enumerate(cases)]
-    text = f"{RATE:.0f} requests a second; {machine}\n\n{table(results)}"
+    quiet = percentile(quiet_of(results), 99)
+    text = (
+        f"{RATE:.0f} requests a second; {machine} p99 of all quiet times together: {quiet:.1f} ms.\n\n{table(results)}"
+    )
     print(text)
     if not (chosen.print or chosen.only):
         before, _, rest = PAGE.read_text().partition(BEGIN)
         PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
-    return 1 if any(one.missed for one in results) else 0
+    return 1 if any(one.missed(quiet_of(results)) for one in results) else 0
 
 
 if __name__ == "__main__":
