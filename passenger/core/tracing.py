@@ -23,6 +23,8 @@ _TO_METHOD: Final = 32 + len(b"\0HTTP_X_REQUEST_START\0t=1795364841.787")
 """From the id of a request to what follows the web server's start."""
 _METHOD: Final = b"\0REQUEST_METHOD\0"
 _IN_METHOD: Final = _TO_METHOD + len(_METHOD)
+_UNSAID: Final = b"\0HTTP_X_REQUEST_START\0\0REQUEST_METHOD\0"
+_NULS: Final = _UNSAID.count(b"\0")
 _HEADER: Final = b"HTTP_TRACEPARENT"
 _TOLD: Final = (b"HTTP_X_REQUEST_ID", b"HTTP_X_REQUEST_START", b"REQUEST_METHOD")
 _PARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
@@ -80,10 +82,11 @@ def _begun_elsewhere(pairs: bytes, rate: float, chance: Callable[[], float]) -> 
 def facts(trace: Trace) -> tuple[bytes, bytes]:
     """The part of its head that says the path (`path_of`); all from the id of the request to its method.
 
-    The latter is values and names, joined by NULs.
+    The latter is values and names, joined by NULs: always as many, also of a head that only looks like nginx's.
     """
     at, head, ids = trace
-    return head[:at], head[at : len(head) if ids else head.index(b"\0", at + _IN_METHOD)]
+    told = head[at : len(head) if ids else head.index(b"\0", at + _IN_METHOD)]
+    return head[:at], told if told.count(b"\0") == _NULS else told[:32] + _UNSAID
 
 
 def path_of(part: bytes) -> bytes:

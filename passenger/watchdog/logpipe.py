@@ -57,6 +57,8 @@ class LogPipe:
         self._log = log
         self._stdout = stdout
         self._writer: int | None = None
+        self._stopped: set[int] = set()
+        """Carriers (pidfds) that are stopped and looked at."""
 
     def stream(self) -> int:
         """For `launch(streams=...)`: KEEP, or the descriptor of the pipe. Raises HostError without `cat`."""
@@ -105,22 +107,30 @@ class LogPipe:
         if patience and _state(pid) not in {"S", ""}:
             self._loop.after(PAUSE, lambda: self._retire(pid, pidfd, patience - 1))
             return
+        self._stopped.add(pidfd)
         _signal(pidfd, signal.SIGSTOP)
         self._end_stopped(pid, pidfd, patience, read)
 
     def _end_stopped(self, pid: int, pidfd: int, patience: int, read: int | None) -> None:
         """`read` is what it had read before it waited."""
-        if patience and _state(pid) not in {"T", "Z", ""}:
+        if pidfd not in self._stopped:  # `close` let it go on
+            os.close(pidfd)
+        elif patience and _state(pid) not in {"T", "Z", ""}:
             self._loop.after(PAUSE, lambda: self._end_stopped(pid, pidfd, patience - 1, read))
         elif patience and _bytes_read(pid) != read:
+            self._stopped.remove(pidfd)
             _signal(pidfd, signal.SIGCONT)
             self._loop.after(PAUSE, lambda: self._retire(pid, pidfd, patience - 1))
         else:
+            self._stopped.remove(pidfd)
             _signal(pidfd, signal.SIGKILL)
             os.close(pidfd)
 
     def close(self) -> None:
-        """Nobody of ours writes any more: `cat` ends when the last nginx process has."""
+        """Nobody of ours writes any more: each `cat` ends when the last nginx process has."""
+        for pidfd in self._stopped:
+            _signal(pidfd, signal.SIGCONT)
+        self._stopped.clear()
         if self._writer is not None:
             os.close(self._writer)
             self._writer = None

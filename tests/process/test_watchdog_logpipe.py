@@ -163,6 +163,28 @@ def test_no_line_is_lost_whenever_the_file_is_reopened(tmp_path: Path) -> None:
     assert sorted(lines) == list(range(1, len(lines) + 1))
 
 
+def test_a_carrier_that_was_to_end_is_not_left_behind_stopped(tmp_path: Path) -> None:
+    """The instance ends in the moment after a rotation: both carriers end with the last writer."""
+    saved, loop = os.dup(1), Loop(SystemClock())
+    log_pipe = pipe_for("/dev/stdout", loop=loop, is_own_file=True)
+    file = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 1)
+    try:
+        log_pipe.stream()
+        first = log_pipe.pid
+        assert first is not None
+        wait_until(lambda: Path(f"/proc/{first}/stat").read_text().split()[2] == "S", "a carrier that waits")
+        log_pipe.reopen()
+        wait_until(lambda: Path(f"/proc/{first}/stat").read_text().split()[2] == "T", "a carrier that is stopped")
+        log_pipe.close()
+        assert [os.waitpid(pid or 0, 0)[1] for pid in (first, log_pipe.pid)] == [0, 0]
+    finally:
+        os.dup2(saved, 1)
+        for fd in (saved, file):
+            os.close(fd)
+        loop.close()
+
+
 def test_a_file_that_a_shell_has_opened_is_appended_to(tmp_path: Path) -> None:
     """Two openings of one file: without it the second line of ours would lie over that of nginx."""
     target = tmp_path / "out"

@@ -117,6 +117,14 @@ def test_a_request_with_a_body_says_the_same() -> None:
     assert facts(found) == (b"/shop/", ID, START, b"GET")
 
 
+def test_a_head_that_only_looks_like_the_usual_one_breaks_no_other() -> None:
+    """Requests are packed together: one with more texts than it has to have would cost all of them."""
+    usual = b"\0HTTP_X_REQUEST_START\0" + START
+    found = begun(head().replace(usual, b"\0A\0b\0" + b"C" * (len(usual) - 6) + b"\0"), 1.0, 0.5)
+    assert found is not None
+    assert facts(found) == (b"/shop/", ID, b"", b"")
+
+
 def test_what_somebody_else_made_is_cut() -> None:
     found = begun(head(request_id=b"i" * 5000), 1.0, 0.5)
     assert found is not None
