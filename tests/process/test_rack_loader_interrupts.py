@@ -36,14 +36,13 @@ work = {
   },
   "/swallow" => lambda {
     told = false
-    until File.exist?("go")
-      begin
-        note("/swallow") unless told
-        told = true
-        nap(0.001)
-      rescue Exception
-        $stderr.write("swallowed\\n")
-      end
+    begin # whatever moment it comes in
+      note("/swallow") unless told
+      told = true
+      nap(0.001) until File.exist?("go")
+    rescue Exception
+      $stderr.write("swallowed\\n")
+      retry
     end
   },
   "/wait" => -> { note("/wait"); nap(0.001) until File.exist?("go") },
