@@ -24,7 +24,7 @@ from passenger.request.appconnection import AppConnection
 from passenger.request.client import Client
 from passenger.request.connecting import peer
 from passenger.request.departure import Departures
-from passenger.request.observed import RequestObserver, RequestTracer, Seen
+from passenger.request.observed import ANSWERED, RequestObserver, RequestTracer, Seen
 from passenger.request.routes import routes_of
 from passenger.request.sessions import SessionPool
 from passenger.request.timekeeper import Timekeeper
@@ -200,6 +200,7 @@ class RequestHandler:
         if not seen.app or seen.done:
             return
         seen.done = self.monotonic()
+        seen.ending = seen.ending or ANSWERED  # what becomes of the connection afterwards is no part of it
         for observer in self.observers:
             try:
                 observer(seen)

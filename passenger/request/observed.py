@@ -43,7 +43,7 @@ class Seen:
     """The answer is the core's, not the application's."""
     refusal: RefusalReason | None = None
     ending = 0
-    """ANSWERED, DEPARTED (its client left) or CUT (given up in the middle); 0 = answered, and nobody had to say so."""
+    """ANSWERED, DEPARTED (its client left) or CUT (given up in the middle); 0 = it goes on."""
     asked = 0.0
     """The head was whole, and a process asked for."""
     granted = 0.0

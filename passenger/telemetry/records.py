@@ -42,8 +42,8 @@ TEXTS: Final = 8
 those of a request head, which has all from the id to the method in one piece. `ids` is `TRACE-SPAN-PARENT`, or empty:
 then the trace is the id of the request, its span the second half of that, and there is no parent."""
 
-ENDINGS: Final = ("answered", "answered", "departed", "cut")
-"""By `request.observed`."""
+ENDINGS: Final = ("", "answered", "departed", "cut")
+"""By the numbers of `request.observed`."""
 REFUSALS: Final = ("", "queue full", "spawn failed", "backing off", "stopping", "unknown app")
 NO_SPAN: Final = "0" * 16
 _START: Final = re.compile(r"t=(\d{1,12}(?:\.\d{1,6})?)")

@@ -42,6 +42,20 @@ def test_a_request_is_told_once_with_all_its_times() -> None:
         assert seen.asked > 0
 
 
+def test_what_becomes_of_the_connection_afterwards_is_no_part_of_it() -> None:
+    """Answered before its body had come; observers keep what they are told, and the web server goes a moment later."""
+    with RequestCore() as core:
+        told = watch(core)
+        web = core.connect(scgi(REQUEST_METHOD="POST", body=b"x" * 300_000)[:-290_000])
+        end = core.accept()
+        end.request()
+        end.ok()
+        core.until(lambda: len(told) == 1)
+        web.sock.close()
+        core.until(lambda: core.handler.active == 0)
+        assert ENDINGS[told[0].ending] == "answered"
+
+
 def test_probes_and_strangers_are_nobodys_requests() -> None:
     with RequestCore() as core:
         told = watch(core)

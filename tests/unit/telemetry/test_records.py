@@ -31,7 +31,7 @@ def texts(path: bytes = b"/caf\xc3\xa9", *, ids: bytes = b"", id_: bytes = ID, s
 
 
 def numbers(status: bytes = b"200", times: tuple[float, ...] = TIMES) -> list[float | int | bytes]:
-    return [7, status, 0, 0, False, 3, 120, *times]
+    return [7, status, 1, 0, False, 3, 120, *times]
 
 
 def entry(
